@@ -1,0 +1,105 @@
+"""Conversation sessions for Python bots.
+
+`Sessions` is the engine, `open_store` finds a store, `SessionStore` is the contract for drivers, `ConsoleBot` a bot
+to start with.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from palaver.clock import Clock, ManualClock, SystemClock
+from palaver.drivers import Driver, installed_drivers, open_store
+from palaver.errors import (
+    ConflictError,
+    CorruptSessionError,
+    DriverLoadError,
+    DriverNotFoundError,
+    DuplicateDriverError,
+    InvalidOptionError,
+    InvalidSessionIdError,
+    InvalidStateError,
+    NestedTurnError,
+    PalaverError,
+    SessionTooLargeError,
+    StoreClosedError,
+    StoreUnavailableError,
+    TurnEndedError,
+    UnsupportedError,
+)
+from palaver.hookspecs import hookimpl
+from palaver.record import ABSENT, Absent, Record, new_version
+from palaver.store import Capabilities, SessionStore, StoreOptions
+
+if TYPE_CHECKING:
+    from palaver.bot import Bot
+    from palaver.console import ConsoleBot, TextEvent
+    from palaver.context import Connector, Context
+    from palaver.session import Session
+    from palaver.sessions import Sessions
+
+__all__ = (  # noqa: RUF022  # in the order in which people meet them
+    # the engine
+    "Session",
+    "Sessions",
+    # the bot
+    "Bot",
+    "Connector",
+    "ConsoleBot",
+    "Context",
+    "TextEvent",
+    # the contract
+    "ABSENT",
+    "Absent",
+    "Capabilities",
+    "Clock",
+    "ManualClock",
+    "Record",
+    "SessionStore",
+    "StoreOptions",
+    "SystemClock",
+    "new_version",
+    # discovery
+    "Driver",
+    "hookimpl",
+    "installed_drivers",
+    "open_store",
+    # errors
+    "ConflictError",
+    "CorruptSessionError",
+    "DriverLoadError",
+    "DriverNotFoundError",
+    "DuplicateDriverError",
+    "InvalidOptionError",
+    "InvalidSessionIdError",
+    "InvalidStateError",
+    "NestedTurnError",
+    "PalaverError",
+    "SessionTooLargeError",
+    "StoreClosedError",
+    "StoreUnavailableError",
+    "TurnEndedError",
+    "UnsupportedError",
+)
+
+# These need asyncio, which takes longer to import than all the rest: they are imported when they are first used.
+_LAZY = {
+    "Bot": "palaver.bot",
+    "Connector": "palaver.context",
+    "ConsoleBot": "palaver.console",
+    "Context": "palaver.context",
+    "Session": "palaver.session",
+    "Sessions": "palaver.sessions",
+    "TextEvent": "palaver.console",
+}
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LAZY:
+        raise AttributeError(f"module 'palaver' has no attribute {name!r}")
+    return getattr(import_module(_LAZY[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_LAZY})

@@ -1,0 +1,156 @@
+"""A bot: handlers on one side, a platform on the other, sessions in between."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
+
+from palaver.context import Connector, Context
+from palaver.drivers import open_store
+from palaver.errors import InvalidOptionError
+from palaver.sessions import Sessions
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from palaver.store import SessionStore
+
+__all__ = ("Bot",)
+
+Event = TypeVar("Event")
+Handler: TypeAlias = Callable[[Context[Event]], Awaitable[None]]
+ErrorHandler: TypeAlias = Callable[[Context[Event], Exception], Awaitable[None]]
+
+_MAX_EVENTS_AT_ONCE: Final = 1000
+
+_logger = logging.getLogger(__name__)
+
+
+class Bot(Generic[Event]):
+    """A bot on a platform: each event is one turn of the session that it belongs to.
+
+    Args:
+        connector: the platform.
+        session_store: where sessions are kept; in memory, when none is given.
+    """
+
+    def __init__(self, connector: Connector[Event], *, session_store: SessionStore | None = None) -> None:
+        self._connector = connector
+        self._store = session_store
+        self._initial_state: Mapping[str, Any] = {}
+        self._sessions: Sessions | None = None
+        self._handler: Handler[Event] | None = None
+        self._error_handler: ErrorHandler[Event] | None = None
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__} on {self._sessions or self._store or 'a memory store'!r}>"
+
+    @property
+    def sessions(self) -> Sessions:
+        """The engine, to open turns from outside of an event too.
+
+        Raises:
+            DriverNotFoundError: no store was given, and `palaver-memory` is not installed.
+        """
+        if self._sessions is None:
+            store = self._store or open_store("memory://")
+            self._sessions = Sessions(store, initial_state=self._initial_state)
+        return self._sessions
+
+    def use_store(self, session_store: SessionStore) -> Self:
+        """Keep sessions elsewhere than the bot was made to; before the first event.
+
+        Raises:
+            InvalidOptionError: the bot has used its store already.
+        """
+        if self._sessions is not None:
+            raise InvalidOptionError("the bot is using its store already", option="session_store")
+        self._store = session_store
+        return self
+
+    def set_initial_state(self, state: Mapping[str, Any]) -> Self:
+        """Set what a new session starts with; it is copied for each.
+
+        Raises:
+            InvalidStateError: the state is not JSON, and the bot is using its store already.
+        """
+        self._initial_state = state
+        if self._sessions is not None:
+            self._sessions.set_initial_state(state)
+        return self
+
+    def on_event(self, handler: Handler[Event]) -> Handler[Event]:
+        """Let `handler` handle every event; a decorator.
+
+        Raises:
+            InvalidOptionError: there is a handler already.
+        """
+        if self._handler is not None:
+            raise InvalidOptionError("the bot has a handler already; one handler gets every event", option="on_event")
+        self._handler = handler
+        return handler
+
+    def on_error(self, handler: ErrorHandler[Event]) -> ErrorHandler[Event]:
+        """Let `handler` take what an event raised: in the handler, or when loading or saving; a decorator.
+
+        The turn is over by then and has saved nothing: the context can still send, but has no state.
+
+        Raises:
+            InvalidOptionError: there is an error handler already.
+        """
+        if self._error_handler is not None:
+            raise InvalidOptionError("the bot has an error handler already", option="on_error")
+        self._error_handler = handler
+        return handler
+
+    async def handle(self, event: Event, *, connector: Connector[Event] | None = None) -> None:
+        """Handle one event: load its session, call the handler, save. For webhooks; it returns when all is saved.
+
+        Args:
+            event: what happened.
+            connector: where to answer, when that is not the bot's own platform.
+
+        Raises:
+            InvalidOptionError: the bot has no handler.
+            Exception: what the handler, loading or saving raised, when there is no `on_error`.
+        """
+        if self._handler is None:
+            raise InvalidOptionError("the bot has no handler; decorate one with @bot.on_event", option="on_event")
+        connector = connector or self._connector
+        context = Context(event, connector)
+        try:
+            async with self.sessions.turn(connector.session_id(event)) as session:
+                context.begin(session)
+                await self._handler(context)
+        except Exception as error:
+            if self._error_handler is None:
+                raise
+            await self._error_handler(context, error)
+
+    async def serve(self, events: AsyncIterable[Event]) -> None:
+        """Handle a stream of events until it ends: those of one session in order, those of different ones together.
+
+        An event that fails and that no `on_error` takes is logged, and the others go on.
+        """
+        places = asyncio.Semaphore(_MAX_EVENTS_AT_ONCE)
+        async with self, asyncio.TaskGroup() as tasks:
+            async for event in events:
+                await places.acquire()
+                tasks.create_task(self._handle_or_log(event)).add_done_callback(lambda _: places.release())
+
+    async def _handle_or_log(self, event: Event) -> None:
+        try:
+            await self.handle(event)
+        except Exception:
+            _logger.exception("an event could not be handled")
+
+    async def __aenter__(self) -> Self:
+        await self.sessions.init()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.sessions.close()

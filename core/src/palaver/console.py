@@ -1,0 +1,149 @@
+"""A bot in the terminal: prompts on a terminal, plain lines from a pipe."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import traceback
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from palaver.bot import Bot
+from palaver.errors import PalaverError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    from palaver.store import SessionStore
+
+__all__ = ("Console", "ConsoleBot", "TextEvent")
+
+DEFAULT_SESSION_ID: Final = "console:1"
+
+_PROMPT: Final = "You > "
+_ANSWER: Final = "Bot > "
+
+
+@dataclass(frozen=True)
+class TextEvent:
+    """A line that somebody typed."""
+
+    text: str
+
+
+class Console:
+    """Runs any bot in the terminal, as one conversation.
+
+    Args:
+        bot: the bot; its handler gets a `TextEvent` for each line.
+        session_id: whose conversation it is.
+    """
+
+    def __init__(self, bot: Bot[Any], *, session_id: str = DEFAULT_SESSION_ID) -> None:
+        self._bot = bot
+        self._session_id = session_id
+        self._commands: dict[str, Callable[[], Awaitable[None]]] = {
+            "/state": self._show_state,
+            "/session": self._show_session,
+            "/reset": self._reset,
+        }
+        self._failures = 0
+
+    def session_id(self, event: TextEvent) -> str:  # noqa: ARG002  # a terminal has one conversation
+        """Return whose conversation it is."""
+        return self._session_id
+
+    async def send_text(self, event: TextEvent, text: str) -> None:  # noqa: ARG002
+        """Print an answer of the bot."""
+        print(f"{_ANSWER}{text}", flush=True)
+
+    async def run(self) -> int:
+        """Talk until `/exit` or the end of the input: each line is handled before the next is read.
+
+        Returns:
+            How many lines could not be handled.
+
+        Raises:
+            StoreUnavailableError: the store cannot be opened.
+        """
+        async with self._bot:
+            names = ", ".join((*self._commands, "/exit"))
+            print(f"Sessions are kept in {self._bot.sessions.store!r}. Commands: {names}", file=sys.stderr, flush=True)
+            async for line in _lines():
+                if line == "/exit":
+                    break
+                await self._answer(line)
+        return self._failures
+
+    async def _answer(self, line: str) -> None:
+        command = self._commands.get(line)
+        try:
+            await (command() if command else self._bot.handle(TextEvent(line), connector=self))
+        except PalaverError as error:
+            self._failures += 1
+            print(f"error: {error}", file=sys.stderr, flush=True)
+        except Exception:  # noqa: BLE001  # whatever the bot's author made; shown, and the conversation goes on
+            self._failures += 1
+            traceback.print_exc()
+
+    async def _show_state(self) -> None:
+        async with self._bot.sessions.turn(self._session_id) as session:
+            print(_pretty(session.state), flush=True)
+
+    async def _show_session(self) -> None:
+        async with self._bot.sessions.turn(self._session_id) as session:
+            facts = {
+                "id": session.id,
+                "platform": session.platform,
+                "created": session.created,
+                "last_activity": session.last_activity,
+            }
+            print(_pretty(facts), flush=True)
+
+    async def _reset(self) -> None:
+        async with self._bot.sessions.turn(self._session_id) as session:
+            session.reset_state()
+        print("The state is the initial state again.", flush=True)
+
+
+class ConsoleBot(Bot[TextEvent]):
+    """A bot that talks in the terminal.
+
+    Args:
+        session_store: where sessions are kept; in memory, when none is given.
+        session_id: whose conversation it is.
+    """
+
+    def __init__(self, session_store: SessionStore | None = None, *, session_id: str = DEFAULT_SESSION_ID) -> None:
+        self._console = Console(self, session_id=session_id)
+        super().__init__(self._console, session_store=session_store)
+
+    def run(self) -> None:
+        """Talk in the terminal until `/exit` or the end of the input."""
+        asyncio.run(self._console.run())
+
+
+def _pretty(value: Any) -> str:
+    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+
+
+def _lines() -> AsyncIterator[str]:
+    return _typed_lines() if sys.stdin.isatty() else _piped_lines()
+
+
+async def _piped_lines() -> AsyncIterator[str]:
+    while line := await asyncio.to_thread(sys.stdin.readline):
+        yield line.rstrip("\r\n")
+
+
+async def _typed_lines() -> AsyncIterator[str]:
+    from palaver.terminal import prompt_session  # only a person at a terminal needs what it imports
+
+    session = prompt_session()
+    while True:
+        try:
+            yield await session.prompt_async(_PROMPT)
+        except (EOFError, KeyboardInterrupt):
+            return

@@ -1,0 +1,126 @@
+"""Finding drivers: from a store URL to a store."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Final
+
+import pluggy
+
+from palaver import hookspecs
+from palaver.errors import DriverLoadError, DriverNotFoundError, DuplicateDriverError
+from palaver.store import SessionStore
+from palaver.urls import url_scheme
+
+__all__ = ("DRIVER_GROUP", "Driver", "installed_drivers", "open_store")
+
+DRIVER_GROUP: Final = "palaver.drivers"
+
+_OFFICIAL: Final = {
+    "memory": "palaver-memory",
+    "file": "palaver-file",
+    "sqlite": "palaver-sql",
+    "postgresql": "palaver-sql",
+    "mysql": "palaver-sql",
+    "mariadb": "palaver-sql",
+    "mongodb": "palaver-mongo",
+    "redis": "palaver-redis",
+    "rediss": "palaver-redis",
+    "unix": "palaver-redis",
+}
+
+
+@dataclass(frozen=True)
+class Driver:
+    """An installed driver: what its distribution says of it, without importing it."""
+
+    scheme: str
+    distribution: str
+    version: str
+
+
+def installed_drivers() -> list[Driver]:
+    """List the installed drivers in order of their schemes, without importing any of them."""
+    return sorted(map(_describe, _entry_points()), key=lambda driver: (driver.scheme, driver.distribution))
+
+
+def open_store(url: str, **options: Any) -> SessionStore:
+    """Make the store of a URL, not yet initialised: use it inside `async with`, or await its `init()`.
+
+    Args:
+        url: where the sessions are, as in `memory://`, `file:.sessions` or `sqlite:///bot.db`.
+        **options: `ttl` (seconds, a timedelta, or None), `namespace`, and what the driver knows besides.
+
+    Raises:
+        InvalidOptionError: the URL or an option cannot be used.
+        DriverNotFoundError: no installed driver has the URL's scheme.
+        DuplicateDriverError: several distributions have one.
+        DriverLoadError: the driver is there but is broken.
+    """
+    entry_point = _find(url_scheme(url))
+    driver = _describe(entry_point)
+    hook = _load(entry_point, driver)
+    store = hook(url=url, options=options)
+    if not isinstance(store, SessionStore):
+        raise _broken(driver, f"its hook returned {type(store).__name__}, which is not a SessionStore")
+    return store
+
+
+def _entry_points() -> list[metadata.EntryPoint]:
+    """Return each driver once, although a distribution may be on the path twice (as built and as editable)."""
+    found = reversed(tuple(metadata.entry_points(group=DRIVER_GROUP)))
+    return list({(point.name, _distribution_name(point)): point for point in found}.values())
+
+
+def _find(scheme: str) -> metadata.EntryPoint:
+    """Find the driver of `redis+cluster`, or, where none has that very scheme, the driver of `redis`."""
+    points = _entry_points()
+    points = _named(scheme, points) or _named(scheme.partition("+")[0], points)
+    if not points:
+        raise DriverNotFoundError(scheme, remedy=_remedy(scheme))
+    if len(points) > 1:
+        raise DuplicateDriverError(scheme, distributions=tuple(sorted(map(_distribution_name, points))))
+    return points[0]
+
+
+def _named(name: str, points: list[metadata.EntryPoint]) -> list[metadata.EntryPoint]:
+    return [point for point in points if point.name == name]
+
+
+def _load(entry_point: metadata.EntryPoint, driver: Driver) -> pluggy.HookCaller:
+    manager = pluggy.PluginManager("palaver")
+    manager.add_hookspecs(hookspecs)
+    try:
+        manager.register(entry_point.load(), name=driver.scheme)
+    except Exception as error:  # whatever a foreign module does when it is imported
+        raise _broken(driver, f"{type(error).__name__}: {error}") from error
+    caller: pluggy.HookCaller = manager.hook.palaver_open_store
+    if not caller.get_hookimpls():
+        raise _broken(driver, f"{entry_point.value} does not implement the hook palaver_open_store")
+    return caller
+
+
+def _remedy(scheme: str) -> str:
+    package = _OFFICIAL.get(scheme.partition("+")[0])
+    if package is not None:
+        return f"pip install {package}"
+    known = sorted({*_OFFICIAL, *(driver.scheme for driver in installed_drivers())})
+    close = difflib.get_close_matches(scheme, known, n=1)
+    if close:
+        return f"did you mean {close[0]!r}?"
+    return f"install a package with an entry point of that name in the group {DRIVER_GROUP!r}"
+
+
+def _describe(entry_point: metadata.EntryPoint) -> Driver:
+    version = "unknown" if entry_point.dist is None else entry_point.dist.version
+    return Driver(entry_point.name, _distribution_name(entry_point), version)
+
+
+def _distribution_name(entry_point: metadata.EntryPoint) -> str:
+    return "unknown" if entry_point.dist is None else entry_point.dist.name
+
+
+def _broken(driver: Driver, reason: str) -> DriverLoadError:
+    return DriverLoadError(driver.scheme, distribution=f"{driver.distribution} {driver.version}", reason=reason)

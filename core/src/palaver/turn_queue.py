@@ -1,0 +1,73 @@
+"""First in, first out: the turns of one session run one after another, in order of arrival."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from typing import Any
+
+from palaver.errors import NestedTurnError
+
+__all__ = ("TurnQueue",)
+
+
+class _Line:
+    """Those who stand in line for one session; it exists only while somebody has or wants a turn."""
+
+    __slots__ = ("owner", "waiting")
+
+    def __init__(self, owner: asyncio.Task[Any] | None) -> None:
+        self.owner = owner
+        self.waiting: deque[asyncio.Future[None]] = deque()
+
+
+class TurnQueue:
+    """Lets one turn of each session run at a time, in one event loop.
+
+    A turn that is over is handed straight to the next in line, so that nobody who comes later can slip in between.
+    """
+
+    def __init__(self) -> None:
+        self._lines: dict[str, _Line] = {}
+
+    def __len__(self) -> int:
+        return len(self._lines)
+
+    async def enter(self, session_id: str) -> None:
+        """Wait for the turn; whoever returns from here must call `leave`.
+
+        Raises:
+            NestedTurnError: the turn that runs is the caller's own.
+        """
+        task = asyncio.current_task()
+        line = self._lines.get(session_id)
+        if line is None:
+            self._lines[session_id] = _Line(task)
+            return
+        if line.owner is task:
+            raise NestedTurnError(session_id)
+        await self._wait_in(line, session_id)
+        line.owner = task
+
+    def leave(self, session_id: str) -> None:
+        """Hand the turn to the next in line."""
+        line = self._lines[session_id]
+        line.owner = None
+        while line.waiting:
+            next_turn = line.waiting.popleft()
+            if not next_turn.done():
+                next_turn.set_result(None)
+                return
+        del self._lines[session_id]
+
+    async def _wait_in(self, line: _Line, session_id: str) -> None:
+        my_turn = asyncio.get_running_loop().create_future()
+        line.waiting.append(my_turn)
+        try:
+            await my_turn
+        except asyncio.CancelledError:
+            # Cancelled while waiting, `leave` passes over the future. Cancelled in the moment between being handed
+            # the turn and running, the turn is ours and must go to the next.
+            if not my_turn.cancelled():
+                self.leave(session_id)
+            raise

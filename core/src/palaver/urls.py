@@ -1,0 +1,94 @@
+"""Store URLs: their scheme, the options in their query, and what of them may be shown."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import parse_qsl
+
+from palaver.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
+
+__all__ = ("merge_options", "redact_url", "split_query", "url_scheme")
+
+# RFC 3986, section 3.1; "redis+cluster" is one scheme.
+_SCHEME: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]*):")
+
+
+def url_scheme(url: str) -> str:
+    """Return the scheme of a store URL in lower case.
+
+    Raises:
+        InvalidOptionError: the text is no URL.
+    """
+    match = _SCHEME.match(url) if isinstance(url, str) else None
+    if match is None:
+        raise InvalidOptionError("a store URL begins with a scheme, as in memory:// or file:.sessions", option="url")
+    return match[1].lower()
+
+
+def split_query(url: str) -> tuple[str, dict[str, str]]:
+    """Split a URL into what stands before the `?` and the options after it.
+
+    Raises:
+        InvalidOptionError: the query is not a list of `name=value`, or a name stands in it twice.
+    """
+    address, _, query = url.partition("?")
+    try:
+        pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
+    except ValueError as error:
+        raise InvalidOptionError("what follows the ? must be options, as in ?ttl=60", option="url") from error
+    options = dict(pairs)
+    if len(options) < len(pairs):
+        raise InvalidOptionError("an option stands in the URL twice", option="url")
+    return address, options
+
+
+def merge_options(
+    query: Mapping[str, str], options: Mapping[str, Any], own: Mapping[str, Callable[[str], Any]] | None = None
+) -> dict[str, Any]:
+    """Merge the options of a URL's query with those given by keyword, which win.
+
+    Args:
+        query: the options in the URL, as text.
+        options: the options given by keyword; besides those that a URL can have, `clock`.
+        own: the options of this store besides `ttl` and `namespace`, each with what makes its value from text.
+
+    Returns:
+        Keyword arguments for the store.
+
+    Raises:
+        InvalidOptionError: an option is unknown, or its text has no meaning.
+    """
+    converters: dict[str, Callable[[str], Any]] = {"ttl": _ttl_from_text, "namespace": str, **(own or {})}
+    for name in (*query, *options):
+        if name not in converters and (name in query or name != "clock"):
+            raise InvalidOptionError(f"unknown; there are {', '.join(sorted(converters))}", option=name)
+    return {name: _convert(name, text, converters[name]) for name, text in query.items()} | dict(options)
+
+
+def _convert(name: str, text: str, converter: Callable[[str], Any]) -> Any:
+    try:
+        return converter(text)
+    except ValueError as error:
+        raise InvalidOptionError(f"{text!r} in the URL has no meaning", option=name) from error
+
+
+def _ttl_from_text(text: str) -> float | None:
+    return None if text.lower() == "none" else float(text)
+
+
+def redact_url(url: str) -> str:
+    """Return a URL that may be shown: without its user, its password and its query.
+
+    A password with an unescaped `/` or `@` in it is removed as well.
+    """
+    scheme, separator, rest = url.partition("://")
+    if not separator:
+        return url.partition("?")[0]
+    # A path after an empty host may have an @ of its own; everything else before the last @ may be a secret.
+    if not rest.startswith("/") and "@" in rest:
+        rest = "***@" + rest.rpartition("@")[2]
+    return scheme + separator + rest.partition("?")[0]
