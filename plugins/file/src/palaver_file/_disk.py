@@ -9,13 +9,14 @@ import contextlib
 import errno
 import os
 import time
+from io import FileIO
 from typing import TYPE_CHECKING, Final, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ("make_folder", "read_file", "remove_file", "replace_file", "sync_folder")
+__all__ = ("make_folder", "read_file", "remove_file", "replace_file", "require_folder", "sync_folder")
 
 T = TypeVar("T")
 
@@ -31,7 +32,7 @@ _PAUSE: Final = 0.005
 def read_file(path: Path) -> bytes | None:
     """Return what is in a file, None when there is no file."""
     try:
-        return _patiently(path.read_bytes)
+        return _patiently(lambda: _read(path))
     except FileNotFoundError:
         return None
 
@@ -78,6 +79,13 @@ def make_folder(path: Path) -> None:
     sync_folder(path.parent)
 
 
+def require_folder(path: Path) -> None:
+    """Tell a folder that is gone, for example with a disk that was unmounted, from one that lacks a file."""
+    if not path.is_dir():
+        reason = "the folder is gone since the store was opened; bring it back, or open the store anew"
+        raise FileNotFoundError(errno.ENOENT, reason, str(path))
+
+
 def sync_folder(path: Path) -> None:
     """Bring the names in a folder to the disk; Windows has no call for that."""
     if _IS_WINDOWS:
@@ -89,11 +97,21 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
+def _read(path: Path) -> bytes:
+    with FileIO(path) as file:
+        return file.readall()
+
+
 def _write(path: Path, content: bytes) -> None:
-    with os.fdopen(os.open(path, _NEW_FILE, _PRIVATE_FILE), "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+    descriptor = os.open(path, _NEW_FILE, _PRIVATE_FILE)
+    try:
+        rest = memoryview(content)
+        while rest:
+            # The system may take less than it was given.
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _patiently(action: Callable[[], T]) -> T:

@@ -5,7 +5,6 @@ Every method may block, is safe to call from several threads, and raises `OSErro
 
 from __future__ import annotations
 
-import errno
 import logging
 import tempfile
 from dataclasses import replace
@@ -13,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from palaver.errors import CorruptSessionError
 from palaver.record import SwapDecision, decide_swap
-from palaver_file._disk import make_folder, read_file, remove_file
+from palaver_file._disk import make_folder, read_file, remove_file, require_folder
 from palaver_file._format import decode_file, encode_file
 from palaver_file._names import SHARD_NAME, Address, address_of, folder_name
 from palaver_file._shard import FolderLock, Shard
@@ -101,7 +100,7 @@ class SessionFiles:
 
     def shards(self) -> list[str]:
         """List the shards that there are."""
-        self._require_folder()
+        require_folder(self._folder)
         return [path.name for path in self._folder.iterdir() if SHARD_NAME.fullmatch(path.name)]
 
     def live_ids(self, shard_name: str) -> list[str]:
@@ -140,12 +139,6 @@ class SessionFiles:
             shard = self._shards.setdefault(name, Shard(self._folder / name, self._lock_timeout))
         return shard
 
-    def _require_folder(self) -> None:
-        """Tell a folder that is gone, for example with a disk that was unmounted, from one without the session."""
-        if not self._folder.is_dir():
-            reason = "the folder is gone since the store was opened; bring it back, or open the store anew"
-            raise FileNotFoundError(errno.ENOENT, reason, str(self._folder))
-
     def _live(self, session_id: str, address: Address) -> Record | None:
         record = self._load(session_id, address)
         return None if record is None or record.is_expired(self._clock.now()) else record
@@ -154,7 +147,7 @@ class SessionFiles:
         path = self._folder / address.shard / address.file
         content = read_file(path)
         if content is None:
-            self._require_folder()
+            require_folder(self._folder)
             return None
         found, record = decode_file(content, location=str(path), session_id=session_id)
         if found != session_id:

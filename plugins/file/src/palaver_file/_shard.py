@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import os
 import threading
 import time
 from typing import TYPE_CHECKING, Final
 
-from filelock import FileLock, Timeout
+from filelock import lock_descriptor, unlock_descriptor
 
-from palaver_file._disk import remove_file, replace_file, sync_folder
+from palaver_file._disk import remove_file, replace_file, require_folder, sync_folder
 from palaver_file._names import SESSION_SUFFIX
 
 if TYPE_CHECKING:
@@ -37,16 +38,13 @@ class FolderLock:
         self._timeout = timeout
         # Threads queue here, so that at most one of them asks the file system again and again.
         self._among_threads = threading.Lock()
-        # A lock that is only a file would outlive a killed process: where the system has no locks, there is an error.
-        self._among_processes = FileLock(
-            self._path, mode=0o600, thread_local=False, poll_interval=_POLL_SECONDS, fallback_to_soft=False
-        )
 
     @contextlib.contextmanager
     def held(self, timeout: float | None = None) -> Iterator[None]:
         """Hold the lock.
 
         Raises:
+            FileNotFoundError: the folder is not there.
             TimeoutError: someone else kept it for longer than `timeout`.
         """
         seconds = self._timeout if timeout is None else timeout
@@ -54,19 +52,27 @@ class FolderLock:
         if not self._among_threads.acquire(timeout=seconds):
             raise self._not_free(seconds)
         try:
-            self._lock_file(seconds, deadline)
-            try:
+            with self._file_locked(seconds, deadline):
                 yield
-            finally:
-                self._among_processes.release()
         finally:
             self._among_threads.release()
 
-    def _lock_file(self, seconds: float, deadline: float) -> None:
+    @contextlib.contextmanager
+    def _file_locked(self, seconds: float, deadline: float) -> Iterator[None]:
+        # The lock is the system's, on a file that stays: it ends with its process, and there is none to clean up.
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
         try:
-            self._among_processes.acquire(timeout=max(0.0, deadline - time.monotonic()))
-        except Timeout as error:
-            raise self._not_free(seconds) from error
+            while not lock_descriptor(descriptor, blocking=False):
+                if time.monotonic() >= deadline:
+                    raise self._not_free(seconds)
+                time.sleep(_POLL_SECONDS)
+            try:
+                yield
+            finally:
+                # Not left to `close`: a forked child may have the descriptor, too.
+                unlock_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
 
     def _not_free(self, seconds: float) -> TimeoutError:
         reason = f"another writer has kept this lock for {seconds:g} s; look for a process that is stuck or suspended"
@@ -77,7 +83,7 @@ class Shard:
     """A folder of session files.
 
     Args:
-        folder: which folder; it is made by `prepare`, in a folder that has to be there.
+        folder: which folder; it is made when it is needed, in a folder that has to be there.
         lock_timeout: how many seconds to wait for its lock.
     """
 
@@ -85,12 +91,13 @@ class Shard:
         self._folder = folder
         self._temporary = folder / _TEMPORARY_NAME
         self._lock = FolderLock(folder, lock_timeout)
-        self._is_synced = False
+        self._is_known = False
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Hold the shard's lock: whoever changes the shard does."""
-        self._prepare()
+        if not (self._is_known and self._folder.is_dir()):
+            self._make()
         with self._lock.held():
             yield
 
@@ -122,11 +129,9 @@ class Shard:
         with contextlib.suppress(TimeoutError), self._lock.held(timeout=0):
             remove_file(self._temporary)
 
-    def _prepare(self) -> None:
-        # Looked at each time: the lock would make a folder that has vanished, and all above it, for anyone to read.
-        if self._is_synced and self._folder.is_dir():
-            return
+    def _make(self) -> None:
+        require_folder(self._folder.parent)
         self._folder.mkdir(0o700, exist_ok=True)
         # Synced even when someone else has just made it, for they may not have come to that.
         sync_folder(self._folder.parent)
-        self._is_synced = True
+        self._is_known = True
