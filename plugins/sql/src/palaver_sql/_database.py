@@ -11,10 +11,9 @@ from palaver_sql._errors import mapped_errors
 from palaver_sql._schema import create_tables, has_tables
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Coroutine
+    from collections.abc import Callable
 
-    from sqlalchemy import Table
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import Connection, Table
 
     from palaver_sql._dialects import Dialect
 
@@ -35,29 +34,36 @@ class Database:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._engine = dialect.create_engine(pool_size=READERS + 1, max_overflow=0, hide_parameters=True)
+        self._connections = dialect.connect(READERS + 1)
         self._reading = asyncio.Semaphore(READERS)
         # A writer of this process who waits here does not poll the database for its lock.
         self._writing = asyncio.Lock()
-        self._running: set[asyncio.Task[Any]] = set()
+        self._running: set[asyncio.Future[Any]] = set()
         self._is_closing = False
 
     async def prepare(self, table: Table) -> None:
         """Make the database ready, and create the tables unless they are there."""
         location = self._dialect.location
         await self.read(self._dialect.prepare)
-        if not await self.read(lambda connection: connection.run_sync(has_tables, table, location)):
-            await self.write(lambda connection: connection.run_sync(create_tables, table, location))
+        if not await self.read(lambda connection: has_tables(connection, table, location)):
+            await self.write(lambda connection: create_tables(connection, table, location))
 
-    async def read(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work`, each statement by itself."""
         async with self._reading:
-            return await self._run_to_end(self._connected(work))
+            return await self._run(work)
 
-    async def write(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
+    async def write(self, work: Callable[[Connection], T]) -> T:
         """Do `work` in one transaction, all of it or nothing."""
+
+        def transaction(connection: Connection) -> T:
+            self._dialect.begin_write(connection)
+            result = work(connection)
+            connection.commit()
+            return result
+
         async with self._writing:
-            return await self._run_to_end(self._connected(self._in_transaction(work)))
+            return await self._run(transaction)
 
     async def close(self) -> None:
         """Wait for what is running, and close all connections."""
@@ -68,29 +74,14 @@ class Database:
         while self._running:
             await asyncio.wait(self._running)
         with mapped_errors(self._dialect):
-            await self._engine.dispose()
+            await self._connections.close()
 
-    async def _run_to_end(self, work: Coroutine[Any, Any, T]) -> T:
+    async def _run(self, work: Callable[[Connection], T]) -> T:
+        """Do `work` to its end, even when the caller is cancelled: it could not be stopped, and must not be late."""
         if self._is_closing:
-            work.close()
             raise StoreClosedError(self._dialect.location)
-        running = asyncio.ensure_future(work)
+        running = asyncio.ensure_future(self._connections.run(work))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
-        return await run_to_end(running)
-
-    async def _connected(self, work: Callable[[AsyncConnection], Awaitable[T]]) -> T:
         with mapped_errors(self._dialect):
-            async with self._engine.connect() as connection:
-                return await work(connection)
-
-    def _in_transaction(
-        self, work: Callable[[AsyncConnection], Awaitable[T]]
-    ) -> Callable[[AsyncConnection], Awaitable[T]]:
-        async def transaction(connection: AsyncConnection) -> T:
-            await self._dialect.begin_write(connection)
-            result = await work(connection)
-            await connection.commit()
-            return result
-
-        return transaction
+            return await run_to_end(running)

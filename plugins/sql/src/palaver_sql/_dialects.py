@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import make_url
 from sqlalchemy.exc import ArgumentError
@@ -11,14 +11,32 @@ from sqlalchemy.exc import ArgumentError
 from palaver.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Insert, Table
-    from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+    from collections.abc import Awaitable, Callable
 
-__all__ = ("Dialect", "choose_dialect")
+    from sqlalchemy import URL, Connection, Insert, Table
+    from sqlalchemy.exc import DBAPIError
+
+__all__ = ("Connections", "Dialect", "choose_dialect")
+
+T = TypeVar("T")
 
 # The module of each dialect, imported only for a URL that needs it.
 _DIALECTS: Final = {"sqlite": ("palaver_sql._sqlite", "SQLite")}
+
+
+class Connections(Protocol):
+    """The open connections to a database."""
+
+    def run(self, work: Callable[[Connection], T]) -> Awaitable[T]:
+        """Do `work` with a connection that nobody else uses meanwhile; what it does not commit is rolled back.
+
+        `work` is an ordinary function, so that it runs as it is in a thread or under SQLAlchemy's `run_sync`.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Close all connections, once nothing is running any more."""
+        ...
 
 
 class Dialect(Protocol):
@@ -30,15 +48,15 @@ class Dialect(Protocol):
     location: str
     """Where the database is, without any credential."""
 
-    def create_engine(self, **options: Any) -> AsyncEngine:
-        """Make an engine with the given SQLAlchemy options; nothing is connected yet."""
+    def connect(self, size: int) -> Connections:
+        """Return up to `size` connections; nothing is connected yet."""
         ...
 
-    async def prepare(self, connection: AsyncConnection) -> None:
+    def prepare(self, connection: Connection) -> None:
         """Bring the database itself into the state that the store's promises need."""
         ...
 
-    async def begin_write(self, connection: AsyncConnection) -> None:
+    def begin_write(self, connection: Connection) -> None:
         """Begin a transaction in which nobody else changes what this one reads."""
         ...
 

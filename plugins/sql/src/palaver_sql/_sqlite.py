@@ -1,4 +1,8 @@
-"""SQLite, through aiosqlite."""
+"""SQLite, through Python's own sqlite3 in a few threads.
+
+A unit of work is one trip to a thread and back, however many statements it has. An asynchronous driver for SQLite uses
+a thread as well, but makes the trip three or four times for every statement.
+"""
 
 from __future__ import annotations
 
@@ -6,30 +10,33 @@ import asyncio
 import random
 import sqlite3
 import time
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import event
+from sqlalchemy import create_engine, event
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from palaver.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from sqlalchemy import URL, Insert, Table
-    from sqlalchemy.engine.interfaces import DBAPIConnection
+    from collections.abc import Callable
+
+    from sqlalchemy import URL, Connection, Engine, Insert, Table
     from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
     from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ("SQLite",)
 
+T = TypeVar("T")
+
 DEFAULT_TIMEOUT: Final = 20.0
 
-_DRIVER: Final = "sqlite+aiosqlite"
+# They all name the same file; how it is opened is this module's business.
+_NAMES: Final = frozenset({"sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"})
 _MODES: Final = ("ro", "rw", "rwc")
 _URL_OPTIONS: Final = ("mode", "timeout", "uri")
 
@@ -55,7 +62,7 @@ _REASONS: Final = {
     sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; its folder must be there, and both must be yours to write",
     sqlite3.SQLITE_PERM: "this user may not use the file",
     sqlite3.SQLITE_AUTH: "this user may not use the file",
-    sqlite3.SQLITE_CORRUPT: "the file is damaged; bring back a copy, or rescue what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore a copy, or rescue what is left with `sqlite3 FILE .recover`",
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; move it away, or use another path",
 }
 
@@ -64,7 +71,7 @@ class SQLite:
     """A database in a file.
 
     Args:
-        url: an SQLAlchemy URL; a plain `sqlite:` gets the driver aiosqlite.
+        url: an SQLAlchemy URL, as in `sqlite:///bot.db`.
 
     Raises:
         InvalidOptionError: it names another driver, an unknown option, or a database in memory.
@@ -73,29 +80,31 @@ class SQLite:
     max_payload_bytes = _MAX_PAYLOAD_BYTES
 
     def __init__(self, url: URL) -> None:
-        if url.drivername not in {"sqlite", _DRIVER}:
-            raise InvalidOptionError(
-                f"{url.drivername}: is not asynchronous; write sqlite: or {_DRIVER}:", option="url"
-            )
+        if url.drivername not in _NAMES:
+            raise InvalidOptionError(f"{url.drivername}: is not supported; write sqlite:", option="url")
         if url.host:
             raise InvalidOptionError("a file needs three slashes, as in sqlite:///bot.db", option="url")
         options = _checked_options(url)
         path = _path(url)
         self._timeout = options.get("timeout", DEFAULT_TIMEOUT)
-        self._url = url.set(drivername=_DRIVER, database=str(path), query={})
+        self._url = url.set(drivername="sqlite+pysqlite", database=str(path), query={})
         if "mode" in options:
             self._url = self._url.set(database=path.as_uri(), query={"mode": options["mode"], "uri": "true"})
         self.location = f"sqlite:///{path}"
 
-    def create_engine(self, **options: Any) -> AsyncEngine:
-        # With isolation_level None, Python's sqlite3 leaves the beginning of transactions to `begin_write`.
-        engine = create_async_engine(
-            self._url, connect_args={"isolation_level": None, "timeout": self._timeout}, **options
+    def connect(self, size: int) -> _Threads:
+        engine = create_engine(
+            self._url,
+            # With isolation_level None, Python's sqlite3 leaves the beginning of transactions to `begin_write`.
+            connect_args={"isolation_level": None, "timeout": self._timeout},
+            hide_parameters=True,
+            pool_size=size,
+            max_overflow=0,
         )
-        event.listen(engine.sync_engine, "connect", _set_up_connection)
-        return engine
+        event.listen(engine, "connect", _set_up_connection)
+        return _Threads(engine, size)
 
-    async def prepare(self, connection: AsyncConnection) -> None:
+    def prepare(self, connection: Connection) -> None:
         """Switch to the write-ahead log, in which readers wait for nobody.
 
         The switch needs the file for itself and does not wait for it: others may be about to do the same.
@@ -104,18 +113,18 @@ class SQLite:
         pause = _FIRST_PAUSE
         while True:
             try:
-                await connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             except OperationalError as error:
                 if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
             else:
                 return
-            await asyncio.sleep(random.uniform(0, pause))  # noqa: S311  # no secret
+            time.sleep(random.uniform(0, pause))  # noqa: S311  # no secret
             pause = min(_LONGEST_PAUSE, pause * 2)
 
-    async def begin_write(self, connection: AsyncConnection) -> None:
+    def begin_write(self, connection: Connection) -> None:
         # Without IMMEDIATE, what reads first and writes then fails at once when somebody else wrote in between.
-        await connection.exec_driver_sql("BEGIN IMMEDIATE")
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
 
     def upsert(self, table: Table) -> Insert:
         statement = insert(table)
@@ -126,12 +135,35 @@ class SQLite:
         return _REASONS.get(_code(error)) or str(error.orig)
 
 
-def _set_up_connection(connection: DBAPIConnection, _: ConnectionPoolEntry) -> None:
+class _Threads:
+    """Connections that are used in threads, so that the event loop waits for no disk."""
+
+    def __init__(self, engine: Engine, size: int) -> None:
+        self._engine = engine
+        self._threads = ThreadPoolExecutor(size, thread_name_prefix="palaver-sqlite")
+
+    def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        return asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+
+    async def close(self) -> None:
+        # In a thread of the loop's own: the others are what it waits for.
+        await asyncio.to_thread(self._close)
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+    def _close(self) -> None:
+        self._engine.dispose()
+        self._threads.shutdown()
+
+
+def _set_up_connection(connection: Any, _: ConnectionPoolEntry) -> None:
     try:
         # Text that is no UTF-8, put in by hand, must not fail with an error that quotes it.
-        connection.driver_connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
         for pragma in _PRAGMAS:
-            connection.cursor().execute(pragma)
+            connection.execute(pragma)
     except BaseException:
         connection.close()  # the pool has not taken it yet
         raise

@@ -14,8 +14,7 @@ from palaver.session_ids import MAX_ID_BYTES, text_fault
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
 
-    from sqlalchemy import BindParameter, Table
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import BindParameter, Connection, Table
 
     from palaver_sql._dialects import Dialect
 
@@ -72,42 +71,42 @@ class Statements:
         self._count = select(func.count()).where(own, live)
         self._clear = delete(table).where(own)
 
-    async def select(self, connection: AsyncConnection, session_ids: Sequence[str]) -> dict[str, Record]:
+    def select(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, expired or not."""
         records = {}
         for keys in _chunks(list(dict.fromkeys(session_ids))):
-            rows = await connection.execute(self._select, {"keys": keys})
+            rows = connection.execute(self._select, {"keys": keys})
             records.update({row[0]: self._record(*row) for row in rows})
         return records
 
-    async def upsert(self, connection: AsyncConnection, records: Mapping[str, Record]) -> None:
+    def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
         """Store the records, whatever is there."""
         if records:
-            await connection.execute(self._upsert, [self._row(*item) for item in records.items()])
+            connection.execute(self._upsert, [self._row(*item) for item in records.items()])
 
-    async def delete(self, connection: AsyncConnection, session_id: str) -> None:
+    def delete(self, connection: Connection, session_id: str) -> None:
         """Remove a row, whatever is in it."""
-        await connection.execute(self._delete, {"key": session_id})
+        connection.execute(self._delete, {"key": session_id})
 
-    async def touch(self, connection: AsyncConnection, session_id: str, expires_at: int | None, now: int) -> bool:
+    def touch(self, connection: Connection, session_id: str, expires_at: int | None, now: int) -> bool:
         """Move the expiry of a live row; tell whether there was one."""
-        touched = await connection.execute(self._touch, {"key": session_id, "new": expires_at, "now": now})
+        touched = connection.execute(self._touch, {"key": session_id, "new": expires_at, "now": now})
         return touched.rowcount > 0
 
-    async def page(self, connection: AsyncConnection, prefix: str, after: str | None) -> list[Key]:
+    def page(self, connection: Connection, prefix: str, after: str | None) -> list[Key]:
         """Return the next keys in order, those that do not begin with the prefix at the end of them."""
         statement = self._first_page if after is None else self._next_page
-        rows = await connection.execute(statement, {"start": prefix if after is None else after})
+        rows = connection.execute(statement, {"start": prefix if after is None else after})
         return [self._key(*row) for row in rows]
 
-    async def purge(self, connection: AsyncConnection, now: int) -> int:
+    def purge(self, connection: Connection, now: int) -> int:
         """Remove up to `PURGE_SIZE` expired rows; return how many."""
-        return (await connection.execute(self._purge, {"now": now})).rowcount
+        return connection.execute(self._purge, {"now": now}).rowcount
 
-    async def clear(self, connection: AsyncConnection, now: int) -> int:
+    def clear(self, connection: Connection, now: int) -> int:
         """Remove all rows of the namespace; return how many were live."""
-        live = await connection.scalar(self._count, {"now": now})
-        await connection.execute(self._clear)
+        live = connection.scalar(self._count, {"now": now})
+        connection.execute(self._clear)
         return live or 0
 
     def _row(self, session_id: str, record: Record) -> dict[str, Any]:

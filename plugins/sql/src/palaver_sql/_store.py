@@ -18,8 +18,7 @@ from palaver_sql._statements import PURGE_SIZE, Statements
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterable, Sequence
 
-    from sqlalchemy import URL
-    from sqlalchemy.ext.asyncio import AsyncConnection
+    from sqlalchemy import URL, Connection
 
     from palaver.record import Absent, Record
     from palaver.store import StoreOptions
@@ -162,9 +161,9 @@ class SQLSessionStore(SessionStore):
             if limit is not None and len(record.payload) > limit:
                 raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
 
-    async def _swap(self, connection: AsyncConnection, swaps: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+    def _swap(self, connection: Connection, swaps: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         """Decide all swaps and store what they decide, inside a transaction."""
-        found = await self._statements.select(connection, [session_id for session_id, _, _ in swaps])
+        found = self._statements.select(connection, [session_id for session_id, _, _ in swaps])
         now = self.clock.now()
         changed: dict[str, Record] = {}
         answers = []
@@ -174,7 +173,7 @@ class SQLSessionStore(SessionStore):
             if decision is SwapDecision.STORE:
                 changed[session_id] = record
             answers.append(decision is not SwapDecision.REFUSE)
-        await self._statements.upsert(connection, changed)
+        self._statements.upsert(connection, changed)
         return answers
 
     async def _page(self, prefix: str, after: str | None = None) -> list[Key]:
