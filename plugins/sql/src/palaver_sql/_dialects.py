@@ -79,7 +79,7 @@ def choose_dialect(url: str | URL) -> Dialect:
         parsed = make_url(url)
     except (ArgumentError, ValueError) as error:
         raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from error
-    name = parsed.get_backend_name()
+    name = parsed.get_backend_name().lower()
     if name not in _DIALECTS:
         raise InvalidOptionError(f"{name!r} is not supported; there is {', '.join(sorted(_DIALECTS))}", option="url")
     module, attribute = _DIALECTS[name]

@@ -80,16 +80,16 @@ class SQLite:
     max_payload_bytes = _MAX_PAYLOAD_BYTES
 
     def __init__(self, url: URL) -> None:
-        if url.drivername not in _NAMES:
+        if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write sqlite:", option="url")
-        if url.host:
+        if url.host or url.port or url.username or url.password:
             raise InvalidOptionError("a file needs three slashes, as in sqlite:///bot.db", option="url")
         options = _checked_options(url)
         path = _path(url)
         self._timeout = options.get("timeout", DEFAULT_TIMEOUT)
-        self._url = url.set(drivername="sqlite+pysqlite", database=str(path), query={})
-        if "mode" in options:
-            self._url = self._url.set(database=path.as_uri(), query={"mode": options["mode"], "uri": "true"})
+        # As a URI, in which SQLite knows modes, and which nobody tries to make absolute while the event loop waits.
+        query = {"uri": "true", "mode": options.get("mode", "rwc")}
+        self._url = url.set(drivername="sqlite+pysqlite", database=path.as_uri(), query=query)
         self.location = f"sqlite:///{path}"
 
     def connect(self, size: int) -> _Threads:
