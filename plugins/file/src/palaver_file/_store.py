@@ -32,7 +32,7 @@ ItemT = TypeVar("ItemT", bound="tuple[str, Record] | tuple[str, Record, str | Ab
 
 DEFAULT_LOCK_TIMEOUT: Final = 10.0
 
-_THREADS: Final = 32
+_THREADS: Final = 16
 """Threads mostly wait for the disk, which brings many small files to safety at once as fast as one."""
 
 _READS_AT_ONCE: Final = 16
