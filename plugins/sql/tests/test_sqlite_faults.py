@@ -150,16 +150,3 @@ async def test_errors_do_not_quote_what_is_stored(query: Query, url: str, caplog
                 assert SECRET not in f"{error} {error!r}"
                 error = error.__cause__ or error.__context__
     assert SECRET not in caplog.text
-
-
-async def test_engine_runs_on_it(url: str) -> None:
-    """Turns of one session add up, and a state that is no JSON is refused before it gets here."""
-    async with Sessions(SQLSessionStore(url), initial_state={"n": 0}) as sessions:
-        for _ in range(5):
-            async with sessions.turn("a") as session:
-                session.state["n"] += 1
-        with pytest.raises(InvalidStateError):
-            async with sessions.turn("a") as session:
-                session.state["n"] = object()
-        async with sessions.turn("a") as session:
-            assert session.state["n"] == 5

@@ -45,8 +45,10 @@ class Dialect(Protocol):
     max_payload_bytes: int | None
     """The largest payload that the database can keep."""
 
-    location: str
-    """Where the database is, without any credential."""
+    @property
+    def location(self) -> str:
+        """Where the database is, without any credential."""
+        ...
 
     def connect(self, size: int) -> Connections:
         """Return up to `size` connections; nothing is connected yet."""

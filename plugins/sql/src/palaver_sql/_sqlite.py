@@ -16,9 +16,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
 
 from palaver.errors import InvalidOptionError
 
@@ -27,7 +28,6 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, Connection, Engine, Insert, Table
     from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ("SQLite",)
 
@@ -85,23 +85,24 @@ class SQLite:
         if url.host or url.port or url.username or url.password:
             raise InvalidOptionError("a file needs three slashes, as in sqlite:///bot.db", option="url")
         options = _checked_options(url)
-        path = _path(url)
+        self._path = _path(url)
+        self._mode = options.get("mode", "rwc")
         self._timeout = options.get("timeout", DEFAULT_TIMEOUT)
-        # As a URI, in which SQLite knows modes, and which nobody tries to make absolute while the event loop waits.
-        query = {"uri": "true", "mode": options.get("mode", "rwc")}
-        self._url = url.set(drivername="sqlite+pysqlite", database=path.as_uri(), query=query)
-        self.location = f"sqlite:///{path}"
+
+    @property
+    def location(self) -> str:
+        """Where the file is."""
+        return f"sqlite:///{self._path}"
 
     def connect(self, size: int) -> _Threads:
         engine = create_engine(
-            self._url,
-            # With isolation_level None, Python's sqlite3 leaves the beginning of transactions to `begin_write`.
-            connect_args={"isolation_level": None, "timeout": self._timeout},
-            hide_parameters=True,
+            "sqlite+pysqlite://",
+            creator=self._open,
+            poolclass=QueuePool,
             pool_size=size,
             max_overflow=0,
+            hide_parameters=True,
         )
-        event.listen(engine, "connect", _set_up_connection)
         return _Threads(engine, size)
 
     def prepare(self, connection: Connection) -> None:
@@ -121,6 +122,23 @@ class SQLite:
                 return
             time.sleep(random.uniform(0, pause))  # noqa: S311  # no secret
             pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _open(self) -> sqlite3.Connection:
+        # Absolute from the first time on: the other connections must not wander when the process changes its folder.
+        self._path = self._path.absolute()
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode={self._mode}",
+            uri=True,
+            timeout=self._timeout,
+            isolation_level=None,  # Python begins no transaction of its own: `begin_write` does
+            check_same_thread=False,
+        )
+        try:
+            _set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
 
     def begin_write(self, connection: Connection) -> None:
         # Without IMMEDIATE, what reads first and writes then fails at once when somebody else wrote in between.
@@ -158,15 +176,11 @@ class _Threads:
         self._threads.shutdown()
 
 
-def _set_up_connection(connection: Any, _: ConnectionPoolEntry) -> None:
-    try:
-        # Text that is no UTF-8, put in by hand, must not fail with an error that quotes it.
-        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-    except BaseException:
-        connection.close()  # the pool has not taken it yet
-        raise
+def _set_up(connection: sqlite3.Connection) -> None:
+    # Text that is no UTF-8, put in by hand, must not fail with an error that quotes it.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
 
 
 def _checked_options(url: URL) -> dict[str, Any]:
@@ -194,7 +208,7 @@ def _seconds(text: str) -> float:
 
 
 def _path(url: URL) -> Path:
-    """Return the absolute path of the file: a relative one must not wander when the process changes its folder."""
+    """Return the path of the file."""
     name = url.database or ""
     if name.startswith("file:") and "uri" in url.query:
         name = unquote(name.removeprefix("file:").partition("?")[0])
@@ -202,7 +216,7 @@ def _path(url: URL) -> Path:
         raise InvalidOptionError(
             "a database in memory would end with the store; use memory://, or name a file", option="url"
         )
-    return Path(name).absolute()
+    return Path(name)
 
 
 def _code(error: DBAPIError) -> int:
