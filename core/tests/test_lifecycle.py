@@ -79,6 +79,26 @@ async def test_a_failed_opening_leaves_it_closed() -> None:
     await lifecycle.close(door.close)
 
 
+async def test_a_cancelled_closing_goes_on_to_its_end() -> None:
+    """Otherwise half of it would stay open, and nobody could close it any more."""
+    lifecycle, begun, go_on, steps = Lifecycle("<Store>"), asyncio.Event(), asyncio.Event(), []
+
+    async def close() -> None:
+        begun.set()
+        await go_on.wait()
+        steps.append("closed")
+
+    await lifecycle.open(Door().open)
+    closing = asyncio.create_task(lifecycle.close(close))
+    await begun.wait()
+    closing.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+    assert steps == ["closed"]
+
+
 async def test_what_was_never_closed_warns() -> None:
     """A store that is collected while it holds something open says so."""
     door, lifecycle = Door(), Lifecycle("<Store>")

@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING
 
+from palaver.cancellation import run_to_end
 from palaver.errors import StoreClosedError
 
 if TYPE_CHECKING:
@@ -41,7 +42,13 @@ class Lifecycle:
             self._is_open = True
 
     async def close(self, closer: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Close with `closer` if it is open; from the first moment on nobody may use the store."""
+        """Close with `closer` if it is open; from the first moment on nobody may use the store.
+
+        To its end, even when the caller is cancelled: what is closed half-way could not be closed again.
+        """
+        await run_to_end(self._close(closer))
+
+    async def _close(self, closer: Callable[[], Awaitable[None]] | None) -> None:
         async with self._changing:
             if not self._is_open:
                 return
