@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import traceback
 from typing import Any
 
 import pytest
@@ -73,3 +74,11 @@ def test_an_option_that_is_not_understood_is_an_error(url: str, options: dict[st
     """Nothing is ignored."""
     with pytest.raises(InvalidOptionError, match=words.replace("?", r"\?")):
         merge_options(split_query(url)[1], options)
+
+
+def test_a_password_with_a_question_mark_is_not_in_the_traceback() -> None:
+    """What stands after the ? is not quoted, in the message or in its causes."""
+    with pytest.raises(InvalidOptionError) as caught:
+        split_query("redis://:se?cret@host/0")
+
+    assert "cret" not in "".join(traceback.format_exception(caught.value)).replace('"redis://:se?cret@host/0"', "")

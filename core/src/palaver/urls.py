@@ -38,8 +38,9 @@ def split_query(url: str) -> tuple[str, dict[str, str]]:
     address, _, query = url.partition("?")
     try:
         pairs = parse_qsl(query, keep_blank_values=True, strict_parsing=True) if query else []
-    except ValueError as error:
-        raise InvalidOptionError("what follows the ? must be options, as in ?ttl=60", option="url") from error
+    except ValueError:
+        # What the error would quote may be a password with a ? in it.
+        raise InvalidOptionError("what follows the ? must be options, as in ?ttl=60", option="url") from None
     options = dict(pairs)
     if len(options) < len(pairs):
         raise InvalidOptionError("an option stands in the URL twice", option="url")
