@@ -1,0 +1,116 @@
+"""What a store declares."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import TYPE_CHECKING, Any
+
+from palaver.errors import UnsupportedError
+from palaver.record import ABSENT
+from palaver.session_ids import MAX_ID_BYTES
+from palaver_conformance._law import LawBroken, law
+from palaver_conformance.laws._verbs import call_declared
+
+if TYPE_CHECKING:
+    from palaver.store import Capabilities
+    from palaver_conformance._ground import Ground
+
+
+@law("CAPABILITY-01", proves=("UNSUPPORTED-01",), catches=("capability-drift",))
+async def the_same_for_its_whole_life(ground: Ground) -> None:
+    """What a store declares is the same before init, after it, after close, and on every store of its location."""
+    store = ground.make()
+    before = store.capabilities
+    await store.init()
+    ground.equal(store.capabilities, before, "after init")
+    await store.write("a", ground.record())
+    ground.equal(store.capabilities, before, "after a write")
+    await store.close()
+    ground.equal(store.capabilities, before, "after close")
+    ground.equal(ground.make().capabilities, before, "on another store")
+    ground.equal(ground.make(namespace="other").capabilities, before, "in another namespace")
+
+
+@law("CAPABILITY-02", proves=("UNSUPPORTED-01",), catches=("capability-unknown",))
+async def declarations_are_possible(ground: Ground) -> None:
+    """Each capability is True or False, and each limit a number that a store can keep."""
+    declared = ground.capabilities
+    for field in dataclasses.fields(declared):
+        value = getattr(declared, field.name)
+        fault = _limit_fault(field.name, value, declared)
+        ground.check(fault is None, expected=f"{field.name} to be {fault}", got=value)
+
+
+def _limit_fault(name: str, value: Any, declared: Capabilities) -> str | None:
+    if name == "max_payload_bytes":
+        return None if value is None or (type(value) is int and value > 0) else "a number of bytes, or None"
+    if name == "max_id_bytes":
+        fine = type(value) is int and 0 < value <= MAX_ID_BYTES
+        return None if fine else f"a number of bytes, at most {MAX_ID_BYTES}"
+    if name == "expiry_granularity_ms":
+        return None if type(value) is int and value > 0 else "a number of milliseconds, 1 or more"
+    return None if type(value) is type(declared.swap) else "True or False"
+
+
+@law("CAPABILITY-03", proves=("UNSUPPORTED-01",), catches=("declared-raises",))
+async def declared_verbs_are_there(ground: Ground) -> None:
+    """Every verb of a declared capability works."""
+    store = await ground.open()
+    try:
+        await call_declared(ground, store)
+    except UnsupportedError as error:
+        raise LawBroken(expected=f"{error.capability}, which is declared, to work", got=str(error)) from error
+
+
+@law("CAPABILITY-04", proves=("NAMESPACE-01", "EXPIRY-01"), catches=("options-dropped",))
+async def options_are_kept(ground: Ground) -> None:
+    """A store shows the namespace and the clock that it was made with, and how long a session lives."""
+    store = ground.make(namespace="of a bot").inner
+    ground.equal(store.namespace, "of a bot", "namespace")
+    ground.check(store.clock is ground.clock, expected="store.clock to be the clock that was given", got=store.clock)
+    lives = store.expiry(ground.clock.now())
+    fine = lives is None or (type(lives) is int and lives > ground.clock.now())
+    ground.check(fine, expected="store.expiry(now) to be an instant after now, or None", got=lives)
+
+
+@law("UNSUPPORTED-01", proves=("UNSUPPORTED-01",), catches=("undeclared-silent", "undeclared-works"))
+async def undeclared_verbs_are_refused(ground: Ground) -> None:
+    """A verb of a capability that is not declared raises UnsupportedError and changes nothing."""
+    store = await ground.open()
+    record = ground.record(b"before", lives=60_000)
+    await store.write("a", record)
+    for verb, arguments in _undeclared(ground):
+        await store.refuses(UnsupportedError, verb, *arguments)
+        await store.expect("a", record)
+        await store.expect("b", None)
+    ground.advance(60_000 + ground.grace)
+    await store.expect("a", None)
+
+
+@law("UNSUPPORTED-02", proves=("UNSUPPORTED-01",), catches=("unsupported-without-name",))
+async def refusals_name_the_capability(ground: Ground) -> None:
+    """An UnsupportedError names a capability that is not declared, and carries no session id."""
+    store = await ground.open()
+    for verb, arguments in _undeclared(ground):
+        error = await store.refuses(UnsupportedError, verb, *arguments)
+        undeclared = not getattr(ground.capabilities, str(error.capability), False) or verb == "swap_many"
+        ground.check(undeclared, expected="the name of a capability that is not declared", got=error.capability)
+
+
+def _undeclared(ground: Ground) -> list[tuple[str, tuple[Any, ...]]]:
+    declared = ground.capabilities
+    new = ground.record(b"new")
+    verbs: list[tuple[bool, str, tuple[Any, ...]]] = [
+        (declared.swap, "swap", ("a", new, ABSENT)),
+        (declared.swap, "swap", ("b", new, ABSENT)),
+        (declared.batch, "read_many", (["a", "b"],)),
+        (declared.batch, "write_many", ([("a", new), ("b", new)],)),
+        (declared.batch and declared.swap, "swap_many", ([("a", new, ABSENT), ("b", new, ABSENT)],)),
+        (declared.touch, "touch", ("a", None)),
+        (declared.touch, "touch", ("b", None)),
+        (declared.scan, "scan", ()),
+        (declared.scan, "scan", ("a",)),
+        (declared.purge, "purge", ()),
+        (declared.clear, "clear", ()),
+    ]
+    return [(verb, arguments) for is_declared, verb, arguments in verbs if not is_declared]
