@@ -12,7 +12,22 @@ if TYPE_CHECKING:
 
 __all__ = ("all_laws",)
 
-_FAMILIES: Final = ("capabilities", "lifecycle", "verbs", "values", "expiry")
+_FAMILIES: Final = (
+    "capabilities",
+    "lifecycle",
+    "verbs",
+    "values",
+    "ids",
+    "isolation",
+    "expiry",
+    "swap",
+    "batch",
+    "touch",
+    "scan",
+    "purge",
+    "clear",
+    "errors",
+)
 
 
 def all_laws() -> tuple[Law, ...]:
