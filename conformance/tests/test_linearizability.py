@@ -77,7 +77,7 @@ GOOD: dict[str, list[Operation]] = {
         operation("b", 2, 3, Write(V2)),
         operation("b", 5, 6, Read(), V1),
     ],
-    # Herlihy and Wing 1990, figure 1 in the sense of a register: the reads pin the order of two overlapping writes.
+    # After an example of Herlihy and Wing, 1990.
     "reads pin the order of overlapping writes": [
         operation("a", 1, 8, Write(V1)),
         operation("b", 2, 9, Write(V2)),
