@@ -30,7 +30,7 @@ def check_store(
     make: HarnessLike,
     *,
     profile: str = "ci",
-    seed: int = 0,
+    seed: int | None = None,
     laws: Sequence[str] | None = None,
     exclude: Mapping[str, str] | None = None,
     on_result: Callable[[Result], None] | None = None,
@@ -41,7 +41,7 @@ def check_store(
         make: `make(location, *, clock, namespace="")` returns a store that is not yet initialised: same location, same
             data; another location or namespace, none of it. A harness with such a method may have hooks besides.
         profile: how much to try: `smoke` (10 seconds), `ci` (90) or `full` (10 minutes).
-        seed: where chance begins.
+        seed: where chance begins: 0, unless it is given or the profile is `full`, which takes another one each time.
         laws: the ids of the laws to try, or None for all.
         exclude: laws not to try, each with the reason, which is reported.
         on_result: called after each law.

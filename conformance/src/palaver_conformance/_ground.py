@@ -78,7 +78,7 @@ class Ground:
 
     def trace(self, store: SessionStore, namespace: str = "") -> TracedStore:
         """Trace a store that was made elsewhere; it is closed when the law has been tried."""
-        traced = TracedStore(self, store, _letters(self._names))
+        traced = TracedStore(self, store, _letters(self._names), namespace)
         self._names += 1
         self.steps.begin(f"{traced.name} = make({f'namespace={describe(namespace)}' if namespace else ''})")
         self._stores.append(traced)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from types import FrameType
 
-__all__ = ("Hung", "run_guarded")
+__all__ = ("Hung", "run_guarded", "run_guarded_for")
 
 T = TypeVar("T")
 
@@ -67,6 +67,16 @@ def run_guarded(work: Callable[[], T], last_beat: Callable[[], float], patience:
     if worker.error is not None:
         raise worker.error
     return worker.answer
+
+
+def run_guarded_for(work: Callable[[], T], seconds: float) -> T:
+    """Run `work` in a thread for so many seconds at most.
+
+    Raises:
+        Hung: it did not end.
+    """
+    began = time.monotonic()
+    return run_guarded(work, lambda: began, seconds)
 
 
 def _where(worker: threading.Thread) -> str:

@@ -62,7 +62,7 @@ RELATED: Final[dict[str, tuple[str, ...]]] = {
     ),
     "path": (
         "a", ".", "..", "...", "/", "//", "a/b", "a//b", "a/./b", "a/../b", "b", "/a", "a/", "./a", "../a", "../../a",
-        "../../../../../../tmp/palaver-escape", "/tmp/palaver-escape", "C:a", "C:\\a", "C:/a", "\\\\host\\a", "a\\b",
+        "../../../../../../palaver-escape", "/palaver-escape", "C:a", "C:\\a", "C:/a", "\\\\host\\a", "a\\b",
         "CON", "con", "NUL", "nul.txt", "AUX", "COM1", "LPT1.json", "a:stream", "a::$DATA", "~", "~root", "$HOME",
         "%TEMP%", "-rf", "--", ".git", ".hidden", "a.json", "a.tmp", "a.lock", "a.bak", "a~", "file:///a", "a?b", "a#b",
         "lost+found", "index", "tmp", "_id", "__init__", "data",

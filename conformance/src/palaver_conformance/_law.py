@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -13,7 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = ("Inconclusive", "Law", "LawBroken", "Level", "NotRun", "law", "registered")
 
-Trial: TypeAlias = "Callable[[Ground], Awaitable[None]]"
+Trial: TypeAlias = "Callable[[Ground], Awaitable[None] | None]"
+
+
+TrialT = TypeVar("TrialT", bound="Trial")
 
 
 class Level(StrEnum):
@@ -59,14 +62,24 @@ class LawBroken(Exception):  # noqa: N818  # it is a verdict
         got: what came.
         ids: the sessions that it is about, by which the steps are chosen that are shown; none is all.
         timeline: a concurrent history that shows it, drawn as text.
+        picture: the same as HTML.
     """
 
-    def __init__(self, *, expected: str, got: str, ids: tuple[str, ...] = (), timeline: str | None = None) -> None:
+    def __init__(
+        self,
+        *,
+        expected: str,
+        got: str,
+        ids: tuple[str, ...] = (),
+        timeline: str | None = None,
+        picture: str | None = None,
+    ) -> None:
         super().__init__(f"expected {expected}, got {got}")
         self.expected = expected
         self.got = got
         self.ids = ids
         self.timeline = timeline
+        self.picture = picture
         self.steps: tuple[str, ...] | None = None
         """The shortest sequence that shows it, where one was looked for."""
 
@@ -91,10 +104,10 @@ def law(
     catches: tuple[str, ...] = (),
     level: Level = Level.MUST,
     weight: float = 1.0,
-) -> Callable[[Trial], Trial]:
+) -> Callable[[TrialT], TrialT]:
     """Make a law of a function; its docstring is the law's sentence."""
 
-    def register(trial: Trial) -> Trial:
+    def register(trial: TrialT) -> TrialT:
         if law_id in _laws:
             raise ValueError(f"there are two laws {law_id}")
         _laws[law_id] = Law(

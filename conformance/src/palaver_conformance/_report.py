@@ -45,6 +45,8 @@ class Failure:
     got: str
     steps: tuple[str, ...]
     timeline: str | None = None
+    picture: str | None = None
+    """The timeline as HTML."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,6 +114,13 @@ class Report:
     def events(self) -> Counter[str]:
         """What happened in all laws together: overwrites, expiries, conflicts and so on."""
         return sum((Counter(result.events) for result in self.results), Counter())
+
+    def families(self) -> dict[str, list[Result]]:
+        """Return the results of each family."""
+        families: dict[str, list[Result]] = {}
+        for result in self.results:
+            families.setdefault(result.law.family, []).append(result)
+        return families
 
     def text(self) -> str:
         """Render for a terminal, without colours."""

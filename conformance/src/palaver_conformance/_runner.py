@@ -16,7 +16,7 @@ from palaver.errors import PalaverError, StoreUnavailableError
 from palaver.store import Capabilities, SessionStore
 from palaver_conformance._clock import StandingClock
 from palaver_conformance._ground import Ground
-from palaver_conformance._guard import Hung, run_guarded
+from palaver_conformance._guard import Hung, run_guarded, run_guarded_for
 from palaver_conformance._law import Inconclusive, Law, LawBroken, NotRun
 from palaver_conformance._profiles import PROFILES, Profile
 from palaver_conformance._report import Failure, Report, Result, Verdict
@@ -25,7 +25,7 @@ from palaver_conformance.harness import Harness, as_harness, missing_hooks, pres
 from palaver_conformance.laws import all_laws
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Awaitable, Callable, Mapping, Sequence
 
     from palaver_conformance.harness import HarnessLike
 
@@ -122,12 +122,11 @@ class Run:
         return Verdict.PASSED, None, None
 
     def _look(self) -> tuple[str, Capabilities]:
-        began = time.monotonic()
         try:
-            return run_guarded(self._look_unguarded, lambda: began, self.profile.call_seconds)
+            return run_guarded_for(self._look_unguarded, self.profile.call_seconds)
         except Hung as hung:
             raise CannotRun(
-                f"make() or init() hangs: nothing came for {self.profile.call_seconds:g} seconds; it stands at {hung.where}"
+                f"make() or init() hangs: it did not end within {self.profile.call_seconds:g} seconds, at {hung.where}"
             ) from hung
 
     def _look_unguarded(self) -> tuple[str, Capabilities]:
@@ -164,7 +163,7 @@ def run_laws(
     target: HarnessLike,
     *,
     profile: str = "ci",
-    seed: int = 0,
+    seed: int | None = None,
     laws: Sequence[str] | None = None,
     exclude: Mapping[str, str] | None = None,
     on_result: Callable[[Result], None] | None = None,
@@ -174,7 +173,7 @@ def run_laws(
     Args:
         target: a harness, or a function that makes stores.
         profile: how much to try: `smoke`, `ci` or `full`.
-        seed: where chance begins.
+        seed: where chance begins: 0, unless it is given or the profile is `full`, which takes another one each time.
         laws: the ids of the laws to try, or None for all.
         exclude: laws not to try, each with the reason, which is reported.
         on_result: called after each law.
@@ -187,7 +186,7 @@ def run_laws(
     exclusions = dict(exclude or {})
     chosen = _chosen(laws, exclusions)
     started, began = datetime.now(UTC), time.monotonic()
-    run = Run(target, profile=profile, seed=seed)
+    run = Run(target, profile=profile, seed=_seed(profile) if seed is None else seed)
     results = []
     for result in _results(run, chosen, exclusions):
         results.append(result)
@@ -217,6 +216,10 @@ def make_report(
     )
 
 
+def _seed(profile: str) -> int:
+    return secrets.randbelow(1_000_000) if profile == "full" else 0
+
+
 def _chosen(laws: Sequence[str] | None, exclusions: Mapping[str, str]) -> list[Law]:
     known = {law.id: law for law in all_laws()}
     unknown = [law_id for law_id in (*(laws or ()), *exclusions) if law_id not in known]
@@ -242,15 +245,15 @@ def _results(run: Run, laws: Sequence[Law], exclusions: Mapping[str, str]) -> An
 
 
 def _try(law: Law, ground: Ground) -> None:
-    if inspect.iscoroutinefunction(law.trial):
-        asyncio.run(_try_and_close(law, ground))
-    else:
-        law.trial(ground)
+    # A law that owns its loops is an ordinary function.
+    trial = law.trial(ground)
+    if trial is not None:
+        asyncio.run(_try_and_close(trial, ground))
 
 
-async def _try_and_close(law: Law, ground: Ground) -> None:
+async def _try_and_close(trial: Awaitable[None], ground: Ground) -> None:
     try:
-        await law.trial(ground)
+        await trial
     except BaseException:
         await _close_anyhow(ground)
         raise
@@ -268,7 +271,9 @@ async def _close_anyhow(ground: Ground) -> None:
 
 def _failure(ground: Ground, broken: LawBroken) -> Failure:
     steps = ground.steps.about(broken.ids) if broken.steps is None else broken.steps
-    return Failure(expected=broken.expected, got=broken.got, steps=steps, timeline=broken.timeline)
+    return Failure(
+        expected=broken.expected, got=broken.got, steps=steps, timeline=broken.timeline, picture=broken.picture
+    )
 
 
 def _unexpected(error: BaseException) -> LawBroken:

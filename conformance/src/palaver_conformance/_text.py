@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import TYPE_CHECKING
 
 from palaver_conformance._report import Verdict
@@ -18,7 +17,7 @@ __all__ = ("coverage_lines", "failure_lines", "family_line", "render_text", "sum
 def render_text(report: Report) -> str:
     """Render a report: one line for each family, then what is broken, then what was not tried."""
     lines = [f"{report.store}: {report.profile}, seed {report.seed}"]
-    lines += [family_line(list(results)) for _, results in groupby(report.results, lambda each: each.law.family)]
+    lines += [family_line(results) for results in report.families().values()]
     for result in report.broken:
         lines += ["", *failure_lines(result)]
     lines += ["", *coverage_lines(report), summary_line(report)]

@@ -28,9 +28,10 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 class TracedStore:
     """The verbs of a store, as laws use them."""
 
-    def __init__(self, ground: Ground, store: SessionStore, name: str) -> None:
+    def __init__(self, ground: Ground, store: SessionStore, name: str, namespace: str) -> None:
         self.inner = store
         self.name = name
+        self.namespace = namespace
         self._ground = ground
 
     @property

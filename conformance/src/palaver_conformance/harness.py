@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import inspect
 import pickle
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_checkable
 
@@ -164,8 +163,9 @@ def as_harness(target: HarnessLike) -> Harness:
     Raises:
         TypeError: it is none of these.
     """
-    if inspect.isclass(target) and issubclass(target, Harness):
-        target = target()
+    if isinstance(target, type) and isinstance(target, Harness):
+        # A class with a method `make` has it as an attribute, too.
+        return target()  # type: ignore[no-any-return]
     if isinstance(target, Harness):
         return target
     if callable(target):

@@ -27,6 +27,12 @@ _FAMILIES: Final = (
     "purge",
     "clear",
     "errors",
+    "concurrency",
+    "cancellation",
+    "resources",
+    "durability",
+    "faults",
+    "model",
 )
 
 
@@ -34,4 +40,5 @@ def all_laws() -> tuple[Law, ...]:
     """Return all laws, family by family."""
     for family in _FAMILIES:
         import_module(f"palaver_conformance.laws.{family}")
-    return registered()
+    families = list(dict.fromkeys(law.family for law in registered()))
+    return tuple(sorted(registered(), key=lambda law: families.index(law.family)))

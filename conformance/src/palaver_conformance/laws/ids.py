@@ -12,7 +12,7 @@ from palaver_conformance._ids import RELATED, alphabet, long_ids
 from palaver_conformance._law import LawBroken, law
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
 
     from palaver.record import Record
     from palaver_conformance._ground import Ground
@@ -135,7 +135,7 @@ async def _put(ground: Ground, store: TracedStore, session_id: str, record: Reco
         await store.write(session_id, record)
 
 
-async def _expect_all(ground: Ground, store: TracedStore, records: dict[str, Record | None]) -> None:
+async def _expect_all(ground: Ground, store: TracedStore, records: Mapping[str, Record | None]) -> None:
     for session_id, record in records.items():
         await store.expect(session_id, record)
     if ground.capabilities.batch:

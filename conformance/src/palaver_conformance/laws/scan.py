@@ -77,7 +77,7 @@ async def exactly_what_is_there(ground: Ground) -> None:
     catches=("scan-prefix-wildcard", "scan-prefix-ignored", "scan-prefix-casefold", "scan-prefix-contains"),
 )
 async def prefixes_are_literal(ground: Ground) -> None:
-    """A prefix is compared character by character: no wildcard, no other case or normal form, and never in the middle."""
+    """A prefix is compared character by character: no wildcard, no other case or form, never in the middle."""
     store = await ground.open()
     groups = ("case", "normal form", "prefix", "wildcard", "white space", "number", "separator")
     ids = ground.acceptable([each for group in groups for each in RELATED[group][:40]])

@@ -1,0 +1,233 @@
+"""Calls that are cancelled: at every await, and at any moment."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from palaver.errors import PalaverError
+from palaver.record import ABSENT, Record
+from palaver_conformance._interrupt import interrupt
+from palaver_conformance._law import LawBroken, law
+from palaver_conformance._steps import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from palaver_conformance._ground import Ground
+    from palaver_conformance._interrupt import Interrupted
+    from palaver_conformance._traced import TracedStore
+
+_MOST_AWAITS = 30
+
+
+class _Case:
+    """One verb on a session that has an old record; afterwards it has the old one or the new one."""
+
+    def __init__(self, ground: Ground, verb: str, session_id: str) -> None:
+        self.verb = verb
+        self.session_id = session_id
+        self.old = ground.record(b"old" * 50, lives=60_000)
+        new = ground.record(b"new" * 300, lives=120_000)
+        later = ground.clock.now() + 90_000
+        touched = Record(self.old.payload, self.old.version, later)
+        beside = f"{session_id}+"
+        calls: dict[str, tuple[tuple[Any, ...], Record | None]] = {
+            "read": ((session_id,), self.old),
+            "write": ((session_id, new), new),
+            "destroy": ((session_id,), None),
+            "swap": ((session_id, new, self.old.version), new),
+            "touch": ((session_id, later), touched),
+            "read_many": (([session_id, beside],), self.old),
+            "write_many": (([(session_id, new), (beside, new)],), new),
+            "swap_many": (([(session_id, new, self.old.version), (beside, new, ABSENT)],), new),
+        }
+        self.arguments, self.new = calls[verb]
+
+
+@law("CANCEL-01", proves=("CANCEL-01",), catches=("cancel-half", "cancel-loses-record", "cancel-torn"), weight=2)
+async def old_or_new(ground: Ground) -> None:
+    """A call that is cancelled at any of its awaits leaves the old record or the new one."""
+    store = await ground.open()
+
+    async def check(case: _Case, _: Interrupted) -> None:
+        await _expect_old_or_new(ground, store, case)
+
+    await _sweep(ground, store, check)
+
+
+@law("CANCEL-02", proves=("CANCEL-01",), catches=("cancel-poison", "cancel-keeps-lock"), weight=2)
+async def the_store_stays_usable(ground: Ground) -> None:
+    """After a call was cancelled at any of its awaits, the next calls on the store get their own answers."""
+    store = await ground.open()
+
+    async def check(case: _Case, _: Interrupted) -> None:
+        one, two = ground.record(b"one"), ground.record(b"two")
+        await store.write("canary 1", one)
+        await store.write("canary 2", two)
+        await store.expect("canary 1", one)
+        await store.expect("canary 2", two)
+        await store.expect("never", None)
+        await store.write(case.session_id, one)
+        await store.expect(case.session_id, one)
+
+    await _sweep(ground, store, check)
+
+
+@law(
+    "CANCEL-03",
+    proves=("CANCEL-01",),
+    catches=("timeout-orphan", "cancel-late-effect", "resurrect-late-write"),
+    weight=2,
+)
+async def nothing_happens_late(ground: Ground) -> None:
+    """A call that was cancelled has no effect after it has ended: what is written or destroyed next stays so."""
+    store = await ground.open()
+    after: dict[str, Record | None] = {}
+
+    async def check(case: _Case, _: Interrupted) -> None:
+        newer = ground.record(b"newer") if len(after) % 3 else None
+        await (store.destroy(case.session_id) if newer is None else store.write(case.session_id, newer))
+        after[case.session_id] = newer
+
+    await _sweep(ground, store, check)
+    await _cancel_at_random(ground, store, check)
+    await _let_time_pass(ground)
+    for session_id, record in after.items():
+        await store.expect(session_id, record)
+
+
+@law("CANCEL-04", proves=("CANCEL-01",), catches=("cancel-swallowed", "cancel-becomes-error"))
+async def cancellation_is_passed_on(ground: Ground) -> None:
+    """A task whose call is cancelled ends cancelled: nothing swallows it or makes another error of it."""
+    store = await ground.open()
+
+    async def check(case: _Case, outcome: Interrupted) -> None:
+        if outcome.was_cancelled and not isinstance(outcome.error, asyncio.CancelledError):
+            got = describe(outcome.answer) if outcome.error is None else describe(outcome.error)
+            raise LawBroken(
+                expected=f"the cancelled {case.verb}() to raise CancelledError", got=got, ids=(case.session_id,)
+            )
+
+    await _sweep(ground, store, check)
+
+
+@law("CANCEL-05", proves=("CANCEL-01",), catches=("cancel-poison", "cancel-loses-record"), weight=2)
+async def at_any_moment(ground: Ground) -> None:
+    """A call that is cancelled at any moment, waiting for the medium, leaves old or new and the store usable."""
+    store = await ground.open()
+
+    async def check(case: _Case, _: Interrupted | None) -> None:
+        await _expect_old_or_new(ground, store, case)
+        canary = ground.record(b"canary")
+        await store.write("canary", canary)
+        await store.expect("canary", canary)
+
+    await _cancel_at_random(ground, store, check)
+
+
+@law("CANCEL-06", proves=("CANCEL-01", "INIT-04"), catches=("cancel-init-breaks", "cancel-close-breaks"))
+async def opening_and_closing(ground: Ground) -> None:
+    """A store whose init or close was cancelled can be opened and closed again, and its sessions are there."""
+    store = await ground.open()
+    record = ground.record()
+    await store.write("a", record)
+    for at in range(1, _MOST_AWAITS):
+        for verb in ("close", "init"):
+            outcome = await _interrupted(ground, store, verb, (), at)
+            await store.init()
+            await store.expect("a", record)
+        if not outcome.was_cancelled:
+            return
+        await store.close()
+        await store.init()
+        await store.expect("a", record)
+
+
+@law("CANCEL-07", proves=("CANCEL-01",), catches=("cancel-takes-others",))
+async def others_go_on(ground: Ground) -> None:
+    """To cancel one of several calls at once disturbs none of the others."""
+    store = await ground.open()
+    for at in range(8):
+        records = {f"s{at}:{number}": ground.record(b"%d" % number) for number in range(6)}
+        tasks = [asyncio.ensure_future(store.write(*item)) for item in records.items()]
+        reads = [asyncio.ensure_future(store.read("nothing")) for _ in range(3)]
+        for _ in range(at):
+            await asyncio.sleep(0)
+        tasks[2].cancel()
+        reads[1].cancel()
+        await asyncio.wait([*tasks, *reads])
+        for number, (session_id, record) in enumerate(records.items()):
+            if number != 2:
+                tasks[number].result()
+                await store.expect(session_id, record)
+        ground.equal([reads[0].result(), reads[2].result()], [None, None], "the other reads to return")
+
+
+async def _sweep(ground: Ground, store: TracedStore, check: Callable[[_Case, Interrupted], Any]) -> None:
+    """Cancel every verb at its first await, at its second one, and so on until it has no more."""
+    declared = ground.capabilities
+    verbs = ["read", "write", "destroy"]
+    verbs += [verb for verb in ("swap", "touch") if getattr(declared, verb)]
+    verbs += ["read_many", "write_many"] if declared.batch else []
+    verbs += ["swap_many"] if declared.batch and declared.swap else []
+    for verb in verbs:
+        for at in range(1, _MOST_AWAITS):
+            case = _Case(ground, verb, f"{verb} {at}")
+            await store.write(case.session_id, case.old)
+            outcome = await _interrupted(ground, store, verb, case.arguments, at)
+            ground.events["cancelled calls"] += outcome.was_cancelled
+            await check(case, outcome)
+            if not outcome.was_cancelled:
+                break
+
+
+async def _interrupted(
+    ground: Ground, store: TracedStore, verb: str, arguments: tuple[Any, ...], at: int
+) -> Interrupted:
+    ids = (arguments[0],) if arguments and isinstance(arguments[0], str) else ()
+    step = ground.steps.add(f"{store.name}.{verb}(...), cancelled at await {at}", ids)
+    ground.beat()
+    try:
+        outcome = await interrupt(getattr(store.inner, verb)(*arguments), at, ground.profile.call_seconds)
+    except TimeoutError as error:
+        ground.has_hung = True
+        raise LawBroken(expected=f"the cancelled {verb}() to end", got="it hangs") from error
+    step.text += f" -> {describe(outcome.error) if outcome.error else 'ended'}"
+    if isinstance(outcome.error, PalaverError | None):
+        return outcome
+    if not isinstance(outcome.error, asyncio.CancelledError):
+        raise LawBroken(expected=f"the cancelled {verb}() to raise CancelledError", got=describe(outcome.error))
+    return outcome
+
+
+async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[[_Case, Any], Any]) -> None:
+    """Cancel calls after some turns of the loop, or some tenths of a millisecond."""
+    verbs = (
+        ["write", "write", "destroy", "read"]
+        + ["swap"] * ground.capabilities.swap
+        + ["touch"] * ground.capabilities.touch
+    )
+    for number in ground.cases(range(2 * ground.profile.generated), at_least=20):
+        case = _Case(ground, verbs[number % len(verbs)], f"random {number}")
+        await store.write(case.session_id, case.old)
+        task = asyncio.ensure_future(getattr(store.inner, case.verb)(*case.arguments))
+        await asyncio.sleep(ground.random.choice([0, 0, 0.0001, 0.0003, 0.001, 0.002]))
+        task.cancel()
+        await asyncio.wait([task], timeout=ground.profile.call_seconds)
+        if not task.done():
+            ground.has_hung = True
+            raise LawBroken(expected=f"the cancelled {case.verb}() to end", got="it hangs")
+        await check(case, None)
+
+
+async def _expect_old_or_new(ground: Ground, store: TracedStore, case: _Case) -> None:
+    got = await store.read(case.session_id)
+    if not (ground.agrees(got, case.old) or ground.agrees(got, case.new)):
+        expected = f"{describe(case.old)} or {describe(case.new)}"
+        raise LawBroken(expected=expected, got=describe(got), ids=(case.session_id,))
+
+
+async def _let_time_pass(ground: Ground) -> None:
+    """Give what goes on behind the store's back the time to do harm."""
+    await asyncio.sleep({"smoke": 0.15, "ci": 0.4}.get(ground.profile.name, 1.5))
