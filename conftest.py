@@ -6,13 +6,35 @@ from typing import TYPE_CHECKING
 
 import pytest
 from blockbuster import blockbuster_ctx
+from sybil import Sybil
+from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+# The code in the pages for users is run, page by page, each in an empty folder.
+pytest_collect_file = Sybil(
+    parsers=[PythonCodeBlockParser(), SkipParser()],
+    patterns=["*.md"],
+    fixtures=["empty_folder"],
+).pytest()
+
+
+@pytest.fixture(scope="module")
+def empty_folder(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """Stand in an empty folder."""
+    folder = tmp_path_factory.mktemp("folder")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(folder)
+        yield folder
 
 
 @pytest.fixture(autouse=True)
 def _blocking_calls_fail() -> Iterator[None]:
     """A call that blocks the event loop is an error."""
-    with blockbuster_ctx():
+    with blockbuster_ctx() as blockbuster:
+        # Finding a driver and importing it is an import like any other: a program does it once, when it starts.
+        for function in blockbuster.functions.values():
+            function.can_block_in("palaver/drivers.py", {"open_store"})
         yield

@@ -1,1 +1,5 @@
-"""Palaver sessions in files."""
+"""Palaver sessions in files: one readable file for each session."""
+
+from palaver_file._store import FileSessionStore
+
+__all__ = ("FileSessionStore",)

@@ -1,0 +1,217 @@
+"""The bot: events in, turns run, answers out."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from palaver import Bot, Context, InvalidOptionError, StoreUnavailableError, TurnEndedError
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
+    from core.tests.conftest import SwapStore
+
+
+@dataclass(frozen=True)
+class Message:
+    sender: str
+    text: str
+
+
+@dataclass
+class Chat:
+    """Another platform, as small as it can be."""
+
+    sent: list[tuple[str, str]] = field(default_factory=list)
+
+    def session_id(self, event: Message) -> str:
+        return f"chat:{event.sender}"
+
+    async def send_text(self, event: Message, text: str) -> None:
+        self.sent.append((event.sender, text))
+
+
+@pytest.fixture
+def chat() -> Chat:
+    return Chat()
+
+
+@pytest.fixture
+def bot(chat: Chat, store: SwapStore) -> Bot[Message]:
+    return Bot(chat, session_store=store).set_initial_state({"n": 0})
+
+
+async def count(context: Context[Message]) -> None:
+    context.set_state(lambda state: {"n": state["n"] + 1})
+    await context.send_text(f"{context.event.text} {context.state['n']}")
+
+
+async def test_each_event_is_a_turn_of_its_session(bot: Bot[Message], chat: Chat) -> None:
+    """State is kept for each sender, and answers go where the event came from."""
+    bot.on_event(count)
+    for sender, text in [("ann", "a"), ("bob", "b"), ("ann", "c")]:
+        await bot.handle(Message(sender, text))
+
+    assert chat.sent == [("ann", "a 1"), ("bob", "b 1"), ("ann", "c 2")]
+
+
+async def test_the_context_has_the_session(bot: Bot[Message]) -> None:
+    """Its id, its platform, its state, and the power to reset and destroy it."""
+    seen: list[Any] = []
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        seen.append((context.session.id, context.session.platform, context.state))
+        context.set_state(n=5)
+        context.reset_state()
+        seen.append(dict(context.state))
+
+    await bot.handle(Message("ann", ""))
+
+    assert seen == [("chat:ann", "chat", {"n": 0}), {"n": 0}]
+
+
+async def test_a_stream_of_events_is_served_in_order_for_each_session(bot: Bot[Message], chat: Chat) -> None:
+    """Those of one sender one after another, those of several together; then the store is closed."""
+    meeting = asyncio.Barrier(2)
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        await meeting.wait()  # passes only when both senders are handled together
+        await count(context)
+
+    async def events() -> AsyncIterator[Message]:
+        for number in range(3):
+            for sender in ("ann", "bob"):
+                yield Message(sender, str(number))
+
+    await asyncio.wait_for(bot.serve(events()), timeout=10)
+
+    for sender in ("ann", "bob"):
+        assert [text for to, text in chat.sent if to == sender] == ["0 1", "1 2", "2 3"]
+    assert bot.sessions.store.calls[-1] == "close"  # type: ignore[attr-defined]
+
+
+async def test_an_event_that_fails_does_not_end_the_service(
+    bot: Bot[Message], chat: Chat, caplog: pytest.LogCaptureFixture
+) -> None:
+    """It is logged, without the state, and the others are handled."""
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        context.set_state(secret="hush")
+        if context.event.text == "bad":
+            raise ValueError("no such word")
+        await context.send_text("fine")
+
+    async def events() -> AsyncIterator[Message]:
+        yield Message("ann", "bad")
+        yield Message("ann", "good")
+
+    with caplog.at_level(logging.ERROR):
+        await bot.serve(events())
+
+    assert chat.sent == [("ann", "fine")]
+    assert "no such word" in caplog.text
+    assert "hush" not in caplog.text
+
+
+async def test_without_an_error_handler_the_error_comes_through(bot: Bot[Message], store: SwapStore) -> None:
+    """And nothing is saved."""
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        context.set_state(n=1)
+        raise ValueError("oops")
+
+    with pytest.raises(ValueError, match="oops"):
+        await bot.handle(Message("ann", ""))
+    assert store.records == {}
+
+
+async def test_the_error_handler_takes_what_the_handler_raised(bot: Bot[Message], chat: Chat, store: SwapStore) -> None:
+    """It can answer; the turn is over and has saved nothing."""
+    caught: list[Exception] = []
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        context.set_state(n=1)
+        raise ValueError("oops")
+
+    @bot.on_error
+    async def sorry(context: Context[Message], error: Exception) -> None:
+        caught.append(error)
+        with pytest.raises(TurnEndedError):
+            context.set_state(n=2)
+        await context.send_text("sorry")
+
+    await bot.handle(Message("ann", ""))
+
+    assert [str(error) for error in caught] == ["oops"]
+    assert chat.sent == [("ann", "sorry")]
+    assert store.records == {}
+
+
+async def test_the_error_handler_takes_what_the_store_raised(
+    bot: Bot[Message], chat: Chat, store: SwapStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before there was a session, too: the context then has none."""
+    bot.on_event(count)
+
+    async def fail(session_id: str) -> None:
+        raise StoreUnavailableError("no route")
+
+    @bot.on_error
+    async def sorry(context: Context[Message], error: Exception) -> None:
+        with pytest.raises(TurnEndedError, match="chat:ann"):
+            _ = context.state
+        await context.send_text(f"sorry: {error}")
+
+    monkeypatch.setattr(store, "read", fail)
+    await bot.handle(Message("ann", ""))
+
+    assert chat.sent == [("ann", "sorry: no route")]
+
+
+async def test_a_bot_has_one_handler(bot: Bot[Message]) -> None:
+    """None and two are errors that say what to do."""
+    with pytest.raises(InvalidOptionError, match=r"@bot\.on_event"):
+        await bot.handle(Message("ann", ""))
+
+    bot.on_event(count)
+    with pytest.raises(InvalidOptionError, match="a handler already"):
+        bot.on_event(count)
+
+    async def sorry(context: Context[Message], error: Exception) -> None: ...
+
+    bot.on_error(sorry)
+    with pytest.raises(InvalidOptionError, match="an error handler already"):
+        bot.on_error(sorry)
+
+
+async def test_the_store_is_chosen_before_the_first_event(bot: Bot[Message], store: SwapStore) -> None:
+    """Later it is an error: sessions would be in two places."""
+    other = type(store)()
+    bot.use_store(other)
+    bot.on_event(count)
+    await bot.handle(Message("ann", ""))
+    assert list(other.records) == ["chat:ann"]
+
+    with pytest.raises(InvalidOptionError, match="already"):
+        bot.use_store(store)
+
+
+async def test_the_initial_state_may_change_while_the_bot_runs(bot: Bot[Message], chat: Chat) -> None:
+    """New sessions start with it; those that are stored keep what they have."""
+    bot.on_event(count)
+    await bot.handle(Message("ann", ""))
+    bot.set_initial_state({"n": 100})
+    await bot.handle(Message("ann", ""))
+    await bot.handle(Message("bob", ""))
+
+    assert chat.sent == [("ann", " 1"), ("ann", " 2"), ("bob", " 101")]

@@ -1,0 +1,598 @@
+"""The engine: nothing lost, nothing wasted, nothing half done."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from palaver import (
+    Capabilities,
+    ConflictError,
+    CorruptSessionError,
+    InvalidOptionError,
+    InvalidSessionIdError,
+    InvalidStateError,
+    NestedTurnError,
+    Record,
+    Sessions,
+    SessionTooLargeError,
+    StoreUnavailableError,
+    TurnEndedError,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from core.tests.conftest import FourMethodStore, SwapStore
+
+    from palaver import ManualClock, Session
+
+INITIAL: dict[str, Any] = {"n": 0, "cart": []}
+
+
+@pytest.fixture
+def sessions(store: SwapStore) -> Sessions:
+    return Sessions(store, initial_state=INITIAL)
+
+
+def stored_state(store: FourMethodStore, session_id: str = "a") -> Any:
+    return json.loads(store.records[session_id].payload)["state"]
+
+
+async def meanwhile(store: FourMethodStore, change: Callable[[Session], None], **options: Any) -> None:
+    """Do what another process would do: a turn of the same session through an engine of its own."""
+    async with Sessions(store, initial_state=INITIAL, **options).turn("a") as session:
+        change(session)
+
+
+class TestState:
+    async def test_a_new_session_starts_with_a_copy_of_the_initial_state(self, sessions: Sessions) -> None:
+        """What one session does to its state, no other sees."""
+        async with sessions.turn("a") as session:
+            session.state["cart"].append("apple")
+        async with sessions.turn("b") as session:
+            assert session.state == {"n": 0, "cart": []}
+
+        assert INITIAL == {"n": 0, "cart": []}
+
+    async def test_any_mutation_is_saved(self, sessions: Sessions) -> None:
+        """Nested ones too, without a call."""
+        async with sessions.turn("a") as session:
+            session.state["cart"].append({"sku": 1})
+        async with sessions.turn("a") as session:
+            session.state["cart"][0]["sku"] += 1
+        async with sessions.turn("a") as session:
+            assert session.state == {"n": 0, "cart": [{"sku": 2}]}
+
+    async def test_set_state_merges_one_level_deep(self, sessions: Sessions) -> None:
+        """By keywords, by a dict, by both, and by a function of the state; it is visible at once."""
+        async with sessions.turn("a") as session:
+            session.set_state(name="Tim")
+            session.set_state({"cart": ["pear"]}, n=1)
+            session.set_state(lambda state: {"n": state["n"] + 1})
+            session.set_state(lambda state: {"m": state["n"] + 1}, n=7)
+
+            assert session.state == {"n": 7, "cart": ["pear"], "name": "Tim", "m": 3}
+
+    async def test_set_state_takes_values_not_objects(self, sessions: Sessions) -> None:
+        """What the caller does to its objects afterwards changes no session."""
+        shared: list[str] = []
+        async with sessions.turn("a") as session:
+            session.set_state(cart=shared)
+            session.state["cart"].append("mine")
+
+        assert shared == []
+
+    async def test_reset_state_sets_the_initial_state(self, sessions: Sessions) -> None:
+        """All of it, in the dict that the handler holds."""
+        async with sessions.turn("a") as session:
+            state = session.state
+            session.set_state(n=5, other=1)
+            session.reset_state()
+            state["cart"].append("still seen")
+        async with sessions.turn("a") as session:
+            assert session.state == {"n": 0, "cart": ["still seen"]}
+
+    @pytest.mark.parametrize("patch", [5, "text", ["n"], lambda state: None, lambda state: [("n", 1)]])
+    async def test_set_state_refuses_what_is_no_patch(self, sessions: Sessions, patch: Any) -> None:
+        """The error says what to give, and the state stays."""
+        async with sessions.turn("a") as session:
+            with pytest.raises(InvalidStateError, match=r"give keys|returns a dict"):
+                session.set_state(patch)
+
+            assert session.state == INITIAL
+
+    @pytest.mark.parametrize(
+        "call",
+        [
+            lambda session: session.set_state(n={1}),
+            lambda session: session.set_state({"n": 1}, cart=(1,)),
+            lambda session: session.set_state(lambda state: {"n": 1}, cart=(1,)),
+            lambda session: session.set_state(lambda state: {"n": float("nan")}),
+        ],
+    )
+    async def test_set_state_refuses_bad_values_where_they_are_set(
+        self, sessions: Sessions, call: Callable[[Session], None]
+    ) -> None:
+        """The error comes from the line that is wrong, and nothing was changed."""
+        async with sessions.turn("a") as session:
+            with pytest.raises(InvalidStateError, match=r"state\.(n|cart)"):
+                call(session)
+
+            assert session.state == INITIAL
+
+    async def test_an_initial_state_that_is_not_json_is_refused(self, store: SwapStore) -> None:
+        """When the engine is made, not at the first message."""
+        with pytest.raises(InvalidStateError, match=r"state\.when"):
+            Sessions(store, initial_state={"when": {1}})
+
+
+class TestSaving:
+    async def test_an_unchanged_session_is_not_written(self, sessions: Sessions, store: SwapStore) -> None:
+        """Neither a new one, nor one that was changed and changed back."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+            session.state["n"] = 0
+        assert store.records == {}
+
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        store.calls.clear()
+        async with sessions.turn("a") as session:
+            assert session.state["n"] == 1
+
+        assert store.calls == ["read"]
+
+    async def test_a_change_of_type_alone_is_a_change(self, sessions: Sessions) -> None:
+        """Although 1, 1.0 and True are equal in Python."""
+        for value in (1, 1.0, True):
+            async with sessions.turn("a") as session:
+                session.state["n"] = value
+            async with sessions.turn("a") as session:
+                assert type(session.state["n"]) is type(value)
+
+    async def test_what_is_stored_is_json_for_people(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """Id, times and state, in plain JSON."""
+        began = clock.now()
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        clock.advance(5)
+        async with sessions.turn("a") as session:
+            session.state["n"] = 2
+
+        assert json.loads(store.records["a"].payload) == {
+            "id": "a",
+            "created": began,
+            "last_activity": began + 5000,
+            "state": {"n": 2, "cart": []},
+        }
+
+    async def test_a_handler_that_raises_saves_nothing(self, sessions: Sessions, store: SwapStore) -> None:
+        """The error comes through, and the next turn runs."""
+        with pytest.raises(ZeroDivisionError):
+            async with sessions.turn("a") as session:
+                session.state["n"] = 1 // session.state["n"]
+
+        assert store.records == {}
+        async with sessions.turn("a") as session:
+            assert session.state == INITIAL
+
+    async def test_what_a_raising_handler_did_can_be_kept(self, store: SwapStore) -> None:
+        """With save_on_error its changes are saved, and the error still comes through; not so a cancellation."""
+        sessions = Sessions(store, initial_state=INITIAL, save_on_error=True)
+        with pytest.raises(ZeroDivisionError):
+            async with sessions.turn("a") as session:
+                session.state["n"] = 1
+                raise ZeroDivisionError
+        with pytest.raises(asyncio.CancelledError):
+            async with sessions.turn("b") as session:
+                session.state["n"] = 1
+                raise asyncio.CancelledError
+
+        assert stored_state(store)["n"] == 1
+        assert "b" not in store.records
+
+    @pytest.mark.parametrize("value", [float("nan"), 2**63, {1}, {1: 2}, b"x"])
+    async def test_a_state_that_is_not_json_is_refused_and_the_old_one_stays(
+        self, sessions: Sessions, store: SwapStore, value: Any
+    ) -> None:
+        """It is found at the end of the turn, with its path."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        with pytest.raises(InvalidStateError, match=r"state\.cart\[0\]"):
+            async with sessions.turn("a") as session:
+                session.state["cart"].append(value)
+
+        assert stored_state(store) == {"n": 1, "cart": []}
+
+    async def test_a_session_that_is_too_large_is_refused_and_the_old_one_stays(self, store: SwapStore) -> None:
+        """By the engine's limit or the store's, whichever is smaller."""
+        store.capabilities = Capabilities(swap=True, max_payload_bytes=300)
+        sessions = Sessions(store)
+        async with sessions.turn("a") as session:
+            session.state["text"] = "x" * 100
+        with pytest.raises(SessionTooLargeError) as caught:
+            async with sessions.turn("a") as session:
+                session.state["text"] = "x" * 300
+
+        assert caught.value.limit == 300
+        assert caught.value.size is not None
+        assert caught.value.size > 300
+        assert stored_state(store) == {"text": "x" * 100}
+
+    async def test_the_limit_of_the_engine_is_a_mebibyte(self, sessions: Sessions, store: SwapStore) -> None:
+        """The same for every store."""
+        with pytest.raises(SessionTooLargeError, match="1048576"):
+            async with sessions.turn("a") as session:
+                session.state["text"] = "x" * 1024 * 1024
+
+        assert store.records == {}
+
+    async def test_destroy_removes_the_session(self, sessions: Sessions, store: SwapStore) -> None:
+        """Nothing of it is written back, and the next turn starts anew."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        async with sessions.turn("a") as session:
+            session.state["n"] = 2
+            session.destroy()
+            assert session.state == INITIAL
+
+        assert store.records == {}
+
+    async def test_what_is_set_after_destroy_begins_a_new_session(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """With its own beginning."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        clock.advance(50)
+        async with sessions.turn("a") as session:
+            session.destroy()
+            session.state["cart"].append("new")
+
+        assert stored_state(store) == {"n": 0, "cart": ["new"]}
+        assert json.loads(store.records["a"].payload)["created"] == clock.now()
+
+
+class TestExpiry:
+    async def test_it_is_rolling_from_the_last_turn(self, sessions: Sessions, clock: ManualClock) -> None:
+        """Every turn that changes something gives the whole ttl again; then the session is new."""
+        for _ in range(3):
+            async with sessions.turn("a") as session:
+                session.state["n"] += 1
+            clock.advance(99)
+        async with sessions.turn("a") as session:
+            assert session.state["n"] == 3
+            session.state["n"] += 1
+        clock.advance(100)
+        async with sessions.turn("a") as session:
+            assert session.state == INITIAL
+
+    async def test_a_turn_that_changes_nothing_touches_when_it_is_worth_it(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """Not before a tenth of the ttl has passed, and without writing the payload."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        version = store.records["a"].version
+        store.calls.clear()
+
+        clock.advance(9)
+        async with sessions.turn("a"):
+            pass
+        assert store.calls == ["read"]
+
+        clock.advance(1)
+        async with sessions.turn("a"):
+            pass
+        assert store.calls == ["read", "read", "touch"]
+        assert store.records["a"] == Record(store.records["a"].payload, version, clock.now() + 100_000)
+
+    async def test_without_touch_the_session_is_saved_again(
+        self, four_method_store: FourMethodStore, clock: ManualClock
+    ) -> None:
+        """A store with four verbs has rolling expiry as well."""
+        sessions = Sessions(four_method_store, initial_state=INITIAL)
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        clock.advance(60)
+        async with sessions.turn("a"):
+            pass
+        clock.advance(60)
+        async with sessions.turn("a") as session:
+            assert session.state["n"] == 1
+
+    async def test_a_session_without_ttl_never_expires(
+        self, four_method_store: FourMethodStore, clock: ManualClock
+    ) -> None:
+        """And is not renewed for nothing."""
+        store = type(four_method_store)(ttl=None, clock=clock)
+        sessions = Sessions(store)
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+        clock.advance(10**9)
+        store.calls.clear()
+        async with sessions.turn("a") as session:
+            assert session.state == {"n": 1}
+
+        assert store.calls == ["read"]
+
+
+class TestConflict:
+    """Someone else saves during a turn."""
+
+    async def test_patches_and_functions_are_done_again(self, sessions: Sessions, store: SwapStore) -> None:
+        """To what the other has saved: both changes are there."""
+        async with sessions.turn("a") as session:
+            session.set_state(lambda state: {"n": state["n"] + 1})
+            session.set_state(mine=True)
+            await meanwhile(store, lambda other: other.set_state(n=10, theirs=True))
+
+        assert stored_state(store) == {"n": 11, "cart": [], "theirs": True, "mine": True}
+
+    async def test_mutated_keys_are_set_again(self, sessions: Sessions, store: SwapStore) -> None:
+        """The top-level keys that the turn mutated or removed, and no others."""
+        async with sessions.turn("a") as session:
+            session.set_state(old=1, n=1)
+        async with sessions.turn("a") as session:
+            session.state["cart"].append("mine")
+            del session.state["old"]
+            await meanwhile(store, lambda other: other.set_state(n=10, old=2))
+
+        assert stored_state(store) == {"n": 10, "cart": ["mine"]}
+
+    async def test_the_order_of_changes_is_kept(self, sessions: Sessions, store: SwapStore) -> None:
+        """A function that depends on what was mutated before it sees it again."""
+        async with sessions.turn("a") as session:
+            session.set_state(step=1)
+        async with sessions.turn("a") as session:
+            session.state["step"] = 5
+            session.set_state(lambda state: {"n": state["n"] + state["step"]})
+            session.state["step"] = 7
+            await meanwhile(store, lambda other: other.set_state(n=100))
+
+        assert stored_state(store) == {"n": 105, "cart": [], "step": 7}
+
+    async def test_a_reset_is_done_again(self, sessions: Sessions, store: SwapStore) -> None:
+        """What the other has saved is reset, too."""
+        async with sessions.turn("a") as session:
+            session.set_state(n=1)
+        async with sessions.turn("a") as session:
+            session.set_state(lost=True)
+            session.reset_state()
+            session.set_state(asking=True)
+            await meanwhile(store, lambda other: other.set_state(n=10, theirs=True))
+
+        assert stored_state(store) == {"n": 0, "cart": [], "asking": True}
+
+    async def test_a_session_destroyed_meanwhile_begins_anew(self, sessions: Sessions, store: SwapStore) -> None:
+        """As if the turn had come after the destroying."""
+        async with sessions.turn("a") as session:
+            session.set_state(n=5, secret="forget me")
+        async with sessions.turn("a") as session:
+            session.set_state(lambda state: {"n": state["n"] + 1})
+            await meanwhile(store, lambda other: other.destroy())
+
+        assert stored_state(store) == {"n": 1, "cart": []}
+
+    async def test_a_session_that_ends_up_as_the_other_saved_it_is_not_written(
+        self, sessions: Sessions, store: SwapStore
+    ) -> None:
+        """Both did the same: once is enough."""
+        async with sessions.turn("a") as session:
+            session.set_state(n=10)
+            await meanwhile(store, lambda other: other.set_state(n=10))
+            version = store.records["a"].version
+
+        assert store.records["a"].version == version
+
+    async def test_it_can_be_an_error_instead(self, store: SwapStore) -> None:
+        """With on_conflict="raise" the other's state stays, and nothing of the turn's."""
+        sessions = Sessions(store, initial_state=INITIAL, on_conflict="raise")
+        with pytest.raises(ConflictError, match="'a'"):
+            async with sessions.turn("a") as session:
+                session.set_state(mine=True)
+                await meanwhile(store, lambda other: other.set_state(theirs=True))
+
+        assert stored_state(store) == {"n": 0, "cart": [], "theirs": True}
+
+    async def test_it_gives_up_after_a_bounded_number_of_attempts(
+        self, store: SwapStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Somebody who always comes first ends in an error that says how often it was tried."""
+        attempts = 0
+
+        async def always_late(session_id: str, record: Record, expected: object) -> bool:
+            nonlocal attempts
+            attempts += 1
+            return False
+
+        monkeypatch.setattr(store, "swap", always_late)
+        with pytest.raises(ConflictError, match="3 times"):
+            async with Sessions(store, max_attempts=3).turn("a") as session:
+                session.set_state(n=1)
+
+        assert attempts == 3
+
+    async def test_without_compare_and_swap_the_last_writer_wins(self, four_method_store: FourMethodStore) -> None:
+        """That is all that a store with four verbs can do among processes."""
+        sessions = Sessions(four_method_store, initial_state=INITIAL)
+        async with sessions.turn("a") as session:
+            session.set_state(mine=True)
+            await meanwhile(four_method_store, lambda other: other.set_state(theirs=True))
+
+        assert stored_state(four_method_store) == {"n": 0, "cart": [], "mine": True}
+
+
+class TestTurns:
+    async def test_a_thousand_concurrent_turns_lose_nothing(self, sessions: Sessions) -> None:
+        """Each reads, waits, and writes; all are counted."""
+
+        async def turn() -> None:
+            async with sessions.turn("a") as session:
+                n = session.state["n"]
+                await asyncio.sleep(0)
+                session.state["n"] = n + 1
+
+        await asyncio.gather(*(turn() for _ in range(1000)))
+
+        async with sessions.turn("a") as session:
+            assert session.state["n"] == 1000
+        assert repr(sessions) == "<Sessions on <SwapStore>: 0 in a turn>"
+
+    async def test_a_session_is_of_no_use_after_its_turn(self, sessions: Sessions) -> None:
+        """A change would be lost, so it is an error."""
+        async with sessions.turn("a") as session:
+            pass
+
+        for late in (
+            lambda: session.state,
+            lambda: session.set_state(n=1),
+            session.reset_state,
+            session.destroy,
+        ):
+            with pytest.raises(TurnEndedError, match="'a'"):
+                late()
+
+    async def test_a_turn_inside_a_turn_of_the_same_session_is_refused(self, sessions: Sessions) -> None:
+        """A turn of another session is not; and afterwards all is as ever."""
+        async with sessions.turn("a"):
+            async with sessions.turn("b") as other:
+                other.state["n"] = 1
+            with pytest.raises(NestedTurnError):
+                async with sessions.turn("a"):
+                    pass
+        async with sessions.turn("a"):
+            pass
+
+    @pytest.mark.parametrize("session_id", ["", "x" * 513, "a\0", "\ud800", None])
+    async def test_an_impossible_id_is_refused_before_the_store_sees_it(
+        self, sessions: Sessions, store: SwapStore, session_id: Any
+    ) -> None:
+        """The engine checks, so that no driver needs to."""
+        with pytest.raises(InvalidSessionIdError):
+            sessions.turn(session_id)
+
+        assert store.calls == []
+
+    async def test_a_store_may_take_shorter_ids_only(self, store: SwapStore) -> None:
+        """What it declares is what the engine asks for."""
+        store.capabilities = Capabilities(max_id_bytes=5)
+
+        with pytest.raises(InvalidSessionIdError, match="more than 5"):
+            Sessions(store).turn("x" * 6)
+
+    async def test_a_cancelled_handler_saves_nothing_and_the_next_turn_runs(
+        self, sessions: Sessions, store: SwapStore
+    ) -> None:
+        """Cancelled in the middle of the block."""
+
+        async def handler() -> None:
+            async with sessions.turn("a") as session:
+                session.state["n"] = 1
+                await asyncio.Event().wait()
+
+        task = asyncio.create_task(handler())
+        await asyncio.sleep(0.01)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+        assert store.records == {}
+        async with sessions.turn("a") as session:
+            assert session.state == INITIAL
+
+    async def test_a_store_that_fails_is_never_no_session(
+        self, sessions: Sessions, store: SwapStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The handler does not run, nothing is written, and the next turn finds the session."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+
+        async def fail(session_id: str) -> Record | None:
+            raise StoreUnavailableError("no route", store="<Store>")
+
+        with monkeypatch.context() as broken:
+            broken.setattr(store, "read", fail)
+            with pytest.raises(StoreUnavailableError, match="no route"):
+                async with sessions.turn("a"):
+                    pytest.fail("the handler ran")
+
+        async with sessions.turn("a") as session:
+            assert session.state["n"] == 1
+
+    @pytest.mark.parametrize(
+        "payload",
+        [
+            b"",
+            b"garbage",
+            b"[]",
+            b'{"id":"a","created":1,"last_activity":1}',
+            b'{"id":"a","created":1,"last_activity":1,"state":[]}',
+            b'{"id":"b","created":1,"last_activity":1,"state":{}}',
+            b'{"id":"a","created":1,"last_activity":1,"state":{"x":"\xff"}}',
+        ],
+    )
+    async def test_a_record_that_is_no_session_is_corrupt_and_stays(
+        self, sessions: Sessions, store: SwapStore, payload: bytes
+    ) -> None:
+        """It is an error with the id in it, and is not overwritten."""
+        store.records["a"] = Record(payload, "v", None)
+
+        with pytest.raises(CorruptSessionError, match="'a'"):
+            async with sessions.turn("a") as session:
+                session.state["n"] = 1
+
+        assert store.records["a"].payload == payload
+
+    async def test_the_first_turn_opens_the_store(self, sessions: Sessions, store: SwapStore) -> None:
+        """Once."""
+        for _ in range(2):
+            async with sessions.turn("a"):
+                pass
+
+        assert store.calls == ["init", "read", "read"]
+
+    async def test_a_block_opens_and_closes_the_store(self, store: SwapStore) -> None:
+        """`async with sessions` is the life of the store."""
+        async with Sessions(store) as sessions, sessions.turn("a"):
+            pass
+
+        assert store.calls == ["init", "read", "close"]
+
+    @pytest.mark.parametrize("options", [{"on_conflict": "ignore"}, {"max_attempts": 0}])
+    def test_an_option_without_meaning_is_refused(self, store: SwapStore, options: Any) -> None:
+        """When the engine is made."""
+        with pytest.raises(InvalidOptionError, match=next(iter(options))):
+            Sessions(store, **options)
+
+
+class TestFacts:
+    async def test_a_session_tells_its_id_its_platform_and_its_times(
+        self, sessions: Sessions, clock: ManualClock
+    ) -> None:
+        """As aware datetimes; a new session has had no activity."""
+        async with sessions.turn("telegram:42") as session:
+            assert (session.id, session.platform) == ("telegram:42", "telegram")
+            assert session.created.timestamp() * 1000 == clock.now()
+            assert session.created.tzinfo is not None
+            assert session.last_activity is None
+            session.state["n"] = 1
+        began = clock.now()
+        clock.advance(20)
+        async with sessions.turn("telegram:42") as session:
+            assert session.created.timestamp() * 1000 == began
+            assert session.last_activity is not None
+            assert session.last_activity.timestamp() * 1000 == began
+            assert repr(session) == "<Session 'telegram:42'>"
+        assert repr(session) == "<Session 'telegram:42', ended>"
+
+    async def test_an_id_without_a_colon_has_no_platform(self, sessions: Sessions) -> None:
+        """Nothing is made up."""
+        async with sessions.turn("somebody") as session:
+            assert session.platform == ""

@@ -1,0 +1,101 @@
+"""First in, first out, and nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from palaver import NestedTurnError
+from palaver.turn_queue import TurnQueue
+
+
+async def test_turns_of_one_session_run_in_order_of_arrival() -> None:
+    """A newcomer never slips in before those who wait."""
+    queue, order = TurnQueue(), []
+
+    async def turn(number: int) -> None:
+        await queue.enter("a")
+        order.append(number)
+        await asyncio.sleep(0)
+        queue.leave("a")
+
+    tasks = [asyncio.create_task(turn(number)) for number in range(10)]
+    await asyncio.sleep(0)
+    tasks += [asyncio.create_task(turn(number)) for number in range(10, 15)]
+    await asyncio.gather(*tasks)
+
+    assert order == list(range(15))
+    assert len(queue) == 0
+
+
+async def test_turns_of_different_sessions_run_together() -> None:
+    """A session that takes long keeps nobody else waiting."""
+    queue = TurnQueue()
+    await queue.enter("slow")
+
+    await asyncio.wait_for(asyncio.create_task(queue.enter("quick")), timeout=5)
+
+    assert len(queue) == 2
+
+
+async def test_a_turn_inside_itself_is_refused() -> None:
+    """Instead of waiting for itself for ever, the task gets an error."""
+    queue = TurnQueue()
+    await queue.enter("a")
+
+    with pytest.raises(NestedTurnError, match="'a'"):
+        await queue.enter("a")
+
+
+async def test_the_line_moves_on_when_one_is_cancelled_in_the_moment_of_its_turn() -> None:
+    """Who is handed the turn and cancelled before running hands it on."""
+    queue = TurnQueue()
+    await queue.enter("a")
+    unlucky = asyncio.create_task(queue.enter("a"))
+    patient = asyncio.create_task(queue.enter("a"))
+    await asyncio.sleep(0)
+
+    queue.leave("a")
+    unlucky.cancel()
+    await asyncio.wait_for(patient, timeout=5)
+
+    assert unlucky.cancelled()
+    queue.leave("a")
+    assert len(queue) == 0
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.booleans(), st.integers(0, 4)), max_size=20))
+def test_whatever_is_cancelled_nothing_leaks_and_nobody_overlaps(turns: list[tuple[int, bool, int]]) -> None:
+    """With turns cancelled at any point, each session has one turn at a time, and in the end no line is left."""
+
+    async def scenario() -> None:
+        queue = TurnQueue()
+        running: set[int] = set()
+
+        async def turn(session: int) -> None:
+            await queue.enter(str(session))
+            assert session not in running
+            running.add(session)
+            try:
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
+            finally:
+                running.remove(session)
+                queue.leave(str(session))
+
+        tasks = []
+        for session, cancelled, pauses in turns:
+            task = asyncio.create_task(turn(session))
+            tasks.append(task)
+            for _ in range(pauses):
+                await asyncio.sleep(0)
+            if cancelled:
+                task.cancel()
+        results = await asyncio.gather(*tasks, return_exceptions=True)
+        assert all(result is None or isinstance(result, asyncio.CancelledError) for result in results)
+        assert len(queue) == 0
+
+    asyncio.run(scenario())

@@ -1,0 +1,50 @@
+"""One LMDB environment for each folder in a process: LMDB forbids to open a folder twice."""
+
+from __future__ import annotations
+
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import lmdb
+
+__all__ = ("SharedEnvironment", "close_environment", "open_environment")
+
+
+@dataclass
+class SharedEnvironment:
+    """An open environment, and how many stores of this process use it."""
+
+    folder: Path
+    environment: Any  # lmdb brings no types
+    users: int = 0
+
+
+_lock: Final = threading.Lock()
+_open: Final[dict[Path, SharedEnvironment]] = {}
+
+
+def open_environment(path: str, map_size: int) -> SharedEnvironment:
+    """Open the environment of a folder, or share the one that is open.
+
+    Raises:
+        lmdb.Error: it cannot be opened.
+        OSError: the folder cannot be made.
+    """
+    folder = Path(path).resolve()
+    with _lock:
+        if folder not in _open:
+            folder.mkdir(parents=True, exist_ok=True)
+            _open[folder] = SharedEnvironment(folder, lmdb.open(str(folder), map_size=map_size))
+        _open[folder].users += 1
+        return _open[folder]
+
+
+def close_environment(shared: SharedEnvironment) -> None:
+    """Close an environment when its last user does."""
+    with _lock:
+        shared.users -= 1
+        if shared.users == 0:
+            del _open[shared.folder]
+            shared.environment.close()

@@ -1,0 +1,136 @@
+"""Sessions in LMDB: four methods make a complete driver."""
+
+from __future__ import annotations
+
+import hashlib
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Final, Self, Unpack
+
+import lmdb
+import msgspec
+
+from palaver.errors import CorruptSessionError, StoreUnavailableError
+from palaver.lifecycle import Lifecycle
+from palaver.record import Record
+from palaver.store import SessionStore
+from palaver.threads import Threads
+from palaver_lmdb._environments import close_environment, open_environment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from palaver.store import StoreOptions
+    from palaver_lmdb._environments import SharedEnvironment
+
+__all__ = ("LMDBSessionStore",)
+
+DEFAULT_MAP_SIZE: Final = 1024**3
+
+
+class _Row(msgspec.Struct, array_like=True, frozen=True):
+    """What LMDB keeps for one session. Its key is a hash, so the row says whose it is."""
+
+    namespace: str
+    session_id: str
+    version: str
+    expires_at: int | None
+    payload: bytes
+
+
+_encode = msgspec.msgpack.Encoder().encode
+_decode = msgspec.msgpack.Decoder(_Row).decode
+
+
+class LMDBSessionStore(SessionStore):
+    """Keeps sessions in an LMDB environment, a folder with two files.
+
+    Args:
+        path: the folder; it is made when it is missing.
+        map_size: how large the database may grow, in bytes.
+        **options: `ttl`, `namespace` and `clock`, as for every store.
+    """
+
+    _shared: SharedEnvironment
+    _threads: Threads
+
+    def __init__(self, path: str, *, map_size: int = DEFAULT_MAP_SIZE, **options: Unpack[StoreOptions]) -> None:
+        super().__init__(**options)
+        self._path = path
+        self._map_size = map_size
+        self._lifecycle = Lifecycle(repr(self))
+
+    def __repr__(self) -> str:
+        return f"<LMDBSessionStore {self._path!r}>"
+
+    async def init(self) -> Self:
+        await self._lifecycle.open(self._open)
+        return self
+
+    async def close(self) -> None:
+        await self._lifecycle.close(self._close)
+
+    async def read(self, session_id: str) -> Record | None:
+        self._lifecycle.require_open()
+        record = await self._threads.run(self._get, session_id)
+        return None if record is None or record.is_expired(self.clock.now()) else record
+
+    async def write(self, session_id: str, record: Record) -> None:
+        self._lifecycle.require_open()
+        await self._threads.run(self._put, session_id, record)
+
+    async def destroy(self, session_id: str) -> None:
+        self._lifecycle.require_open()
+        await self._threads.run(self._pop, session_id)
+
+    async def _open(self) -> None:
+        threads = Threads(1, "palaver-lmdb")
+        try:
+            self._shared = await threads.run(self._open_environment)
+        except BaseException:
+            await threads.close()
+            raise
+        self._threads = threads
+
+    async def _close(self) -> None:
+        await self._threads.run(close_environment, self._shared)
+        await self._threads.close()
+
+    def _open_environment(self) -> SharedEnvironment:
+        with self._explained_errors():
+            return open_environment(self._path, self._map_size)
+
+    def _get(self, session_id: str) -> Record | None:
+        with self._explained_errors(), self._shared.environment.begin() as transaction:
+            stored = transaction.get(self._key(session_id))
+        if stored is None:
+            return None
+        try:
+            row = _decode(stored)
+        except msgspec.DecodeError as error:
+            raise CorruptSessionError(str(error), session_id=session_id, location=self._path) from error
+        if (row.namespace, row.session_id) != (self.namespace, session_id):
+            raise CorruptSessionError("it is another session", session_id=session_id, location=self._path)
+        return Record(row.payload, row.version, row.expires_at)
+
+    def _put(self, session_id: str, record: Record) -> None:
+        row = _Row(self.namespace, session_id, record.version, record.expires_at, record.payload)
+        with self._explained_errors(), self._shared.environment.begin(write=True) as transaction:
+            transaction.put(self._key(session_id), _encode(row))
+
+    def _pop(self, session_id: str) -> None:
+        with self._explained_errors(), self._shared.environment.begin(write=True) as transaction:
+            transaction.delete(self._key(session_id))
+
+    def _key(self, session_id: str) -> bytes:
+        # LMDB takes keys of 511 bytes, and an id may have 512: so the key is a hash. The length of the namespace keeps
+        # ("a", "bc") and ("ab", "c") apart.
+        namespace = self.namespace.encode()
+        return hashlib.sha256(b"%d:%b%b" % (len(namespace), namespace, session_id.encode())).digest()
+
+    @contextmanager
+    def _explained_errors(self) -> Iterator[None]:
+        """The one place where errors of LMDB become those of the contract."""
+        try:
+            yield
+        except (lmdb.Error, OSError) as error:
+            raise StoreUnavailableError(str(error), store=repr(self)) from error

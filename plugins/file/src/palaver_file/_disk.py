@@ -1,0 +1,126 @@
+"""Files and folders as a store needs them: never half written, and on the disk when a call returns.
+
+Nothing here knows what a session is; whatever fails is an `OSError`.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import time
+from io import FileIO
+from typing import TYPE_CHECKING, Final, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+__all__ = ("make_folder", "read_file", "remove_file", "replace_file", "require_folder", "sync_folder")
+
+T = TypeVar("T")
+
+_IS_WINDOWS: Final = os.name == "nt"
+_PRIVATE_FILE: Final = 0o600
+_PRIVATE_FOLDER: Final = 0o700
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+
+_PATIENCE: Final = 1.0
+_PAUSE: Final = 0.005
+
+
+def read_file(path: Path) -> bytes | None:
+    """Return what is in a file, None when there is no file."""
+    try:
+        return _patiently(lambda: _read(path))
+    except FileNotFoundError:
+        return None
+
+
+def replace_file(path: Path, content: bytes, *, temporary: Path) -> None:
+    """Replace a file at once by new content; whatever happens, the old one or the new one is there.
+
+    Args:
+        path: which file.
+        content: what shall be in it.
+        temporary: where the new content is written before; in the same folder.
+    """
+    try:
+        _patiently(lambda: _write(temporary, content))
+        _patiently(lambda: temporary.replace(path))
+    except BaseException:
+        # When the disk is full, what was written so far must not keep it full.
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
+        raise
+
+
+def remove_file(path: Path) -> bool:
+    """Remove a file, and tell whether there was one."""
+    try:
+        _patiently(path.unlink)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder and those above it, only for this user, where they are missing."""
+    if path.is_dir():
+        return
+    if path.parent != path:
+        make_folder(path.parent)
+    try:
+        path.mkdir(_PRIVATE_FOLDER)
+    except FileExistsError as error:
+        if not path.is_dir():
+            reason = "this is a file, and a folder is needed; move it away or choose another path"
+            raise NotADirectoryError(errno.ENOTDIR, reason, str(path)) from error
+    sync_folder(path.parent)
+
+
+def require_folder(path: Path) -> None:
+    """Tell a folder that is gone, for example with a disk that was unmounted, from one that lacks a file."""
+    if not path.is_dir():
+        reason = "the folder is gone since the store was opened; bring it back, or open the store anew"
+        raise FileNotFoundError(errno.ENOENT, reason, str(path))
+
+
+def sync_folder(path: Path) -> None:
+    """Bring the names in a folder to the disk; Windows has no call for that."""
+    if _IS_WINDOWS:
+        return
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _read(path: Path) -> bytes:
+    with FileIO(path) as file:
+        return file.readall()
+
+
+def _write(path: Path, content: bytes) -> None:
+    descriptor = os.open(path, _NEW_FILE, _PRIVATE_FILE)
+    try:
+        rest = memoryview(content)
+        while rest:
+            # The system may take less than it was given.
+            rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _patiently(action: Callable[[], T]) -> T:
+    """Do something with a file, again and again for a second where the system locks files that others have open."""
+    deadline = time.monotonic() + _PATIENCE
+    while True:
+        try:
+            return action()
+        except PermissionError:
+            if not _IS_WINDOWS or time.monotonic() >= deadline:
+                raise
+        time.sleep(_PAUSE)

@@ -1,0 +1,137 @@
+"""One of the folders that the files of a namespace are spread over, with the lock that whoever changes it holds."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import threading
+import time
+from typing import TYPE_CHECKING, Final
+
+from filelock import lock_descriptor, unlock_descriptor
+
+from palaver_file._disk import remove_file, replace_file, require_folder, sync_folder
+from palaver_file._names import SESSION_SUFFIX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ("FolderLock", "Shard")
+
+_LOCK_NAME: Final = "lock"
+_TEMPORARY_NAME: Final = "unfinished"
+_POLL_SECONDS: Final = 0.002
+
+
+class FolderLock:
+    """A lock on a folder, among threads and among processes; it ends with the process that holds it.
+
+    Args:
+        folder: which folder; it has to be there.
+        timeout: how many seconds to wait for it.
+    """
+
+    def __init__(self, folder: Path, timeout: float) -> None:
+        self._path = folder / _LOCK_NAME
+        self._timeout = timeout
+        # Threads queue here, so that at most one of them asks the file system again and again.
+        self._among_threads = threading.Lock()
+
+    @contextlib.contextmanager
+    def held(self, timeout: float | None = None) -> Iterator[None]:
+        """Hold the lock.
+
+        Raises:
+            FileNotFoundError: the folder is not there.
+            TimeoutError: someone else kept it for longer than `timeout`.
+        """
+        seconds = self._timeout if timeout is None else timeout
+        deadline = time.monotonic() + seconds
+        if not self._among_threads.acquire(timeout=seconds):
+            raise self._not_free(seconds)
+        try:
+            with self._file_locked(seconds, deadline):
+                yield
+        finally:
+            self._among_threads.release()
+
+    @contextlib.contextmanager
+    def _file_locked(self, seconds: float, deadline: float) -> Iterator[None]:
+        # The lock is the system's, on a file that stays: it ends with its process, and there is none to clean up.
+        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
+        try:
+            while not lock_descriptor(descriptor, blocking=False):
+                if time.monotonic() >= deadline:
+                    raise self._not_free(seconds)
+                time.sleep(_POLL_SECONDS)
+            try:
+                yield
+            finally:
+                # Not left to `close`: a forked child may have the descriptor, too.
+                unlock_descriptor(descriptor)
+        finally:
+            os.close(descriptor)
+
+    def _not_free(self, seconds: float) -> TimeoutError:
+        reason = f"another writer has kept this lock for {seconds:g} s; look for a process that is stuck or suspended"
+        return TimeoutError(errno.ETIMEDOUT, reason, str(self._path))
+
+
+class Shard:
+    """A folder of session files.
+
+    Args:
+        folder: which folder; it is made when it is needed, in a folder that has to be there.
+        lock_timeout: how many seconds to wait for its lock.
+    """
+
+    def __init__(self, folder: Path, lock_timeout: float) -> None:
+        self._folder = folder
+        self._temporary = folder / _TEMPORARY_NAME
+        self._lock = FolderLock(folder, lock_timeout)
+        self._is_known = False
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Hold the shard's lock: whoever changes the shard does."""
+        if not (self._is_known and self._folder.is_dir()):
+            self._make()
+        with self._lock.held():
+            yield
+
+    def path(self, name: str) -> Path:
+        """Return the path of a file."""
+        return self._folder / name
+
+    def paths(self) -> list[Path]:
+        """List the session files.
+
+        Under the lock: in a folder that changes, a file system may list a name twice or not at all.
+        """
+        with self.locked():
+            return [path for path in self._folder.iterdir() if path.name.endswith(SESSION_SUFFIX)]
+
+    def put(self, name: str, content: bytes) -> None:
+        """Replace a file, under the lock and before `sync`."""
+        # One temporary name is enough, as only the lock's holder writes; what a crash has left is written over.
+        replace_file(self._folder / name, content, temporary=self._temporary)
+
+    def sync(self) -> None:
+        """Bring to the disk which files there are."""
+        sync_folder(self._folder)
+
+    def sweep(self) -> None:
+        """Remove what a writer has left that was killed; a writer that is at work is left alone."""
+        if not self._temporary.exists():
+            return
+        with contextlib.suppress(TimeoutError), self._lock.held(timeout=0):
+            remove_file(self._temporary)
+
+    def _make(self) -> None:
+        require_folder(self._folder.parent)
+        self._folder.mkdir(0o700, exist_ok=True)
+        # Synced even when someone else has just made it, for they may not have come to that.
+        sync_folder(self._folder.parent)
+        self._is_known = True

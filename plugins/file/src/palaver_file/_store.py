@@ -1,0 +1,193 @@
+"""Sessions in files: for bots on one computer, in as many processes as there are."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Self, TypeVar, TypeVarTuple, Unpack
+
+from palaver.cancellation import run_to_end
+from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver.lifecycle import Lifecycle
+from palaver.store import Capabilities, SessionStore
+from palaver.threads import Threads
+from palaver_file._files import SessionFiles
+from palaver_file._names import address_of
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+
+    from palaver.record import Absent, Record
+    from palaver.store import StoreOptions
+
+__all__ = ("FileSessionStore",)
+
+T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
+PartT = TypeVar("PartT")
+ItemT = TypeVar("ItemT", bound="tuple[str, Record] | tuple[str, Record, str | Absent]")
+
+DEFAULT_LOCK_TIMEOUT: Final = 10.0
+
+_THREADS: Final = 16
+"""Threads mostly wait for the disk, which brings many small files to safety at once as fast as one."""
+
+_READS_AT_ONCE: Final = 16
+"""A file that was used lately is read faster than a thread is called, so one thread reads several."""
+
+
+class FileSessionStore(SessionStore):
+    """Keeps each session in a file of its own, for all processes on one computer.
+
+    Args:
+        path: the folder; it is made, only for this user, when it is missing. A relative path is relative to the
+            working directory of the first `init`.
+        lock_timeout: how many seconds a change waits for another process that changes the same part of the folder.
+        **options: `ttl`, `namespace` and `clock`, as for every store.
+
+    Raises:
+        InvalidOptionError: an option cannot be used.
+    """
+
+    capabilities = Capabilities(
+        swap=True, batch=True, touch=True, scan=True, purge=True, clear=True, durable=True, shared=True
+    )
+
+    _threads: Threads
+    """There while the store is open."""
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str] = ".sessions",
+        *,
+        lock_timeout: float = DEFAULT_LOCK_TIMEOUT,
+        **options: Unpack[StoreOptions],
+    ) -> None:
+        super().__init__(**options)
+        self._path = _parse_path(path)
+        self._files = SessionFiles(Path(self._path), self.namespace, self.clock, _parse_timeout(lock_timeout))
+        self._lifecycle = Lifecycle(repr(self))
+
+    def __repr__(self) -> str:
+        return f"<FileSessionStore {self._path!r}>"
+
+    async def init(self) -> Self:
+        await self._lifecycle.open(self._open)
+        return self
+
+    async def close(self) -> None:
+        await self._lifecycle.close(self._close)
+
+    async def read(self, session_id: str) -> Record | None:
+        return (await self._run(self._files.read, [session_id]))[0]
+
+    async def write(self, session_id: str, record: Record) -> None:
+        await self._run(self._files.write, [(session_id, record)])
+
+    async def destroy(self, session_id: str) -> None:
+        await self._run(self._files.destroy, session_id)
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
+        return (await self._run(self._files.swap, [(session_id, record, expected)]))[0]
+
+    async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
+        starts = range(0, len(session_ids), _READS_AT_ONCE)
+        parts = await self._run_all(self._files.read, [session_ids[at : at + _READS_AT_ONCE] for at in starts])
+        return [record for part in parts for record in part]
+
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
+        await self._run_by_shard(self._files.write, items)
+
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+        return await self._run_by_shard(self._files.swap, items)
+
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
+        return await self._run(self._files.touch, session_id, expires_at)
+
+    async def scan(self, prefix: str = "") -> AsyncIterator[str]:
+        for shard in await self._run(self._files.shards):
+            for session_id in await self._run(self._files.live_ids, shard):
+                if session_id.startswith(prefix):
+                    yield session_id
+
+    async def purge(self) -> int:
+        # One shard at a time, here and below, so that the turns of users find free threads.
+        return sum([await self._run(self._files.purge, shard) for shard in await self._run(self._files.shards)])
+
+    async def clear(self) -> int:
+        """Remove every session of this namespace, those whose file is damaged included."""
+        return sum([await self._run(self._files.clear, shard) for shard in await self._run(self._files.shards)])
+
+    async def _open(self) -> None:
+        self._threads = Threads(_THREADS, "palaver-file")
+        try:
+            await run_to_end(self._start(self._files.prepare))
+        except BaseException:
+            await run_to_end(self._close())
+            raise
+
+    async def _close(self) -> None:
+        await self._threads.close()
+
+    async def _run(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Do a job in a thread, to its end."""
+        self._lifecycle.require_open()
+        return await run_to_end(self._start(job, *arguments))
+
+    async def _run_all(self, job: Callable[[PartT], list[T]], parts: Iterable[PartT]) -> list[list[T]]:
+        """Do a job for several parts at the same time, each in a thread and all to their end."""
+        self._lifecycle.require_open()
+        calls = [self._start(job, part) for part in parts]
+        answers = await run_to_end(asyncio.gather(*calls, return_exceptions=True))
+        return [_answer(answer) for answer in answers]
+
+    async def _run_by_shard(self, job: Callable[[Sequence[ItemT]], list[T]], items: Sequence[ItemT]) -> list[T]:
+        """Do a job for items of several shards: the items of a shard, and so those of a session, in order."""
+        places: dict[str, list[int]] = {}
+        for place, item in enumerate(items):
+            places.setdefault(address_of(item[0]).shard, []).append(place)
+        parts = await self._run_all(job, [[items[place] for place in part] for part in places.values()])
+        answers = dict(zip(_flat(places.values()), _flat(parts), strict=True))
+        return [answers[place] for place in range(len(items))]
+
+    def _start(self, job: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
+        return self._threads.start(self._explain_errors, job, *arguments)
+
+    def _explain_errors(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Do a job; the one place where the errors of the file system become those of the contract."""
+        try:
+            return job(*arguments)
+        except OSError as error:
+            reason = str(error) if error.strerror is None else f"{error.strerror}: {error.filename}"
+            raise StoreUnavailableError(reason, store=repr(self)) from error
+
+
+def _answer(answer: T | BaseException) -> T:
+    if isinstance(answer, BaseException):
+        raise answer
+    return answer
+
+
+def _flat(parts: Iterable[Iterable[T]]) -> Iterator[T]:
+    return itertools.chain.from_iterable(parts)
+
+
+def _parse_path(path: str | os.PathLike[str]) -> str:
+    text = os.fspath(path) if isinstance(path, str | os.PathLike) else path
+    if not isinstance(text, str):
+        raise InvalidOptionError(f"it is of type {type(text).__name__}, not a path of text", option="path")
+    if not text or "\0" in text:
+        raise InvalidOptionError(
+            "it is empty or contains the character U+0000; give the path of a folder", option="path"
+        )
+    return text
+
+
+def _parse_timeout(seconds: float) -> float:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 < seconds <= threading.TIMEOUT_MAX:
+        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option="lock_timeout")
+    return seconds

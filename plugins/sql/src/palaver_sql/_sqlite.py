@@ -1,0 +1,223 @@
+"""SQLite, through Python's own sqlite3 in a few threads.
+
+A unit of work is one trip to a thread and back, however many statements it has. An asynchronous driver for SQLite uses
+a thread as well, but makes the trip three or four times for every statement.
+"""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+from urllib.parse import unquote
+
+from sqlalchemy import create_engine
+from sqlalchemy.dialects.sqlite import insert
+from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
+
+from palaver.errors import InvalidOptionError
+from palaver.threads import Threads
+
+if TYPE_CHECKING:
+    import asyncio
+    from collections.abc import Callable
+
+    from sqlalchemy import URL, Connection, Engine, Insert, Table
+    from sqlalchemy.exc import DBAPIError
+
+__all__ = ("SQLite",)
+
+T = TypeVar("T")
+
+DEFAULT_TIMEOUT: Final = 20.0
+
+# They all name the same file; how it is opened is this module's business.
+_NAMES: Final = frozenset({"sqlite", "sqlite+aiosqlite", "sqlite+pysqlite"})
+_MODES: Final = ("ro", "rw", "rwc")
+_URL_OPTIONS: Final = ("mode", "timeout", "uri")
+
+# https://www.sqlite.org/limits.html: a row has at most a thousand million bytes, and up to
+# 1.1 KiB of them are not payload.
+_MAX_PAYLOAD_BYTES: Final = 1_000_000_000 - 4096
+
+# Every connection says what the store promises, whatever the library was built with: an acknowledged save is on the
+# disk (https://www.sqlite.org/pragma.html#pragma_synchronous), on macOS too, where a plain fsync is not enough.
+_PRAGMAS: Final = ("PRAGMA synchronous = FULL", "PRAGMA fullfsync = ON")
+
+_FIRST_PAUSE: Final = 0.005
+_LONGEST_PAUSE: Final = 0.1
+_LONGEST_TIMEOUT: Final = 3600
+
+# https://www.sqlite.org/rescode.html, the primary result codes.
+_REASONS: Final = {
+    sqlite3.SQLITE_BUSY: "somebody else has kept it locked for too long",
+    sqlite3.SQLITE_LOCKED: "somebody else has kept it locked for too long",
+    sqlite3.SQLITE_READONLY: "it is read-only",
+    sqlite3.SQLITE_FULL: "the disk is full",
+    sqlite3.SQLITE_IOERR: "the file cannot be read or written (disk I/O error)",
+    sqlite3.SQLITE_CANTOPEN: "the file cannot be opened; its folder must be there, and both must be yours to write",
+    sqlite3.SQLITE_PERM: "this user may not use the file",
+    sqlite3.SQLITE_AUTH: "this user may not use the file",
+    sqlite3.SQLITE_CORRUPT: "the file is damaged; restore a copy, or rescue what is left with `sqlite3 FILE .recover`",
+    sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; move it away, or use another path",
+}
+
+
+class SQLite:
+    """A database in a file.
+
+    Args:
+        url: an SQLAlchemy URL, as in `sqlite:///bot.db`.
+
+    Raises:
+        InvalidOptionError: it names another driver, an unknown option, or a database in memory.
+    """
+
+    max_payload_bytes = _MAX_PAYLOAD_BYTES
+
+    def __init__(self, url: URL) -> None:
+        if url.drivername.lower() not in _NAMES:
+            raise InvalidOptionError(f"{url.drivername}: is not supported; write sqlite:", option="url")
+        if url.host or url.port or url.username or url.password:
+            raise InvalidOptionError("a file needs three slashes, as in sqlite:///bot.db", option="url")
+        options = _checked_options(url)
+        self._path = _path(url)
+        self._mode = options.get("mode", "rwc")
+        self._timeout = options.get("timeout", DEFAULT_TIMEOUT)
+
+    @property
+    def location(self) -> str:
+        """Where the file is."""
+        return f"sqlite:///{self._path}"
+
+    def connect(self, size: int) -> _Connections:
+        engine = create_engine(
+            "sqlite+pysqlite://",
+            creator=self._open,
+            poolclass=QueuePool,
+            pool_size=size,
+            max_overflow=0,
+            hide_parameters=True,
+        )
+        return _Connections(engine, size)
+
+    def prepare(self, connection: Connection) -> None:
+        """Switch to the write-ahead log, in which readers wait for nobody.
+
+        The switch needs the file for itself and does not wait for it: others may be about to do the same.
+        """
+        deadline = time.monotonic() + self._timeout
+        pause = _FIRST_PAUSE
+        while True:
+            try:
+                connection.exec_driver_sql("PRAGMA journal_mode = WAL")
+            except OperationalError as error:
+                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                    raise
+            else:
+                return
+            time.sleep(random.uniform(0, pause))  # noqa: S311  # no secret
+            pause = min(_LONGEST_PAUSE, pause * 2)
+
+    def _open(self) -> sqlite3.Connection:
+        # Absolute from the first time on: the other connections must not wander when the process changes its folder.
+        self._path = self._path.absolute()
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode={self._mode}",
+            uri=True,
+            timeout=self._timeout,
+            isolation_level=None,  # Python begins no transaction of its own: `begin_write` does
+            check_same_thread=False,
+        )
+        try:
+            _set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+    def begin_write(self, connection: Connection) -> None:
+        # Without IMMEDIATE, what reads first and writes then fails at once when somebody else wrote in between.
+        connection.exec_driver_sql("BEGIN IMMEDIATE")
+
+    def upsert(self, table: Table) -> Insert:
+        statement = insert(table)
+        changed = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
+        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+
+    def explain(self, error: DBAPIError) -> str:
+        return _REASONS.get(_code(error)) or str(error.orig)
+
+
+class _Connections:
+    """Connections that are used in threads, so that the event loop waits for no disk."""
+
+    def __init__(self, engine: Engine, size: int) -> None:
+        self._engine = engine
+        self._threads = Threads(size, "palaver-sqlite")
+
+    def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
+        return self._threads.start(self._run, work)
+
+    async def close(self) -> None:
+        try:
+            await self._threads.run(self._engine.dispose)
+        finally:
+            await self._threads.close()
+
+    def _run(self, work: Callable[[Connection], T]) -> T:
+        with self._engine.connect() as connection:
+            return work(connection)
+
+
+def _set_up(connection: sqlite3.Connection) -> None:
+    # Text that is no UTF-8, put in by hand, must not fail with an error that quotes it.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
+
+
+def _checked_options(url: URL) -> dict[str, Any]:
+    for name, value in url.query.items():
+        if name not in _URL_OPTIONS:
+            raise InvalidOptionError(f"unknown in an sqlite URL; there are {', '.join(_URL_OPTIONS)}", option=name)
+        if not isinstance(value, str):
+            raise InvalidOptionError("it stands in the URL twice", option=name)
+    options: dict[str, Any] = dict(url.query)
+    if options.get("mode", "rwc") not in _MODES:
+        raise InvalidOptionError(f"it is one of {', '.join(_MODES)}", option="mode")
+    if "timeout" in options:
+        options["timeout"] = _seconds(options["timeout"])
+    return options
+
+
+def _seconds(text: str) -> float:
+    try:
+        seconds = float(text)
+    except ValueError as error:
+        raise InvalidOptionError(f"{text!r} is not a number of seconds", option="timeout") from error
+    if not 0 <= seconds <= _LONGEST_TIMEOUT:
+        raise InvalidOptionError(f"it is between 0 and {_LONGEST_TIMEOUT} seconds", option="timeout")
+    return seconds
+
+
+def _path(url: URL) -> Path:
+    """Return the path of the file."""
+    name = url.database or ""
+    if name.startswith("file:") and "uri" in url.query:
+        name = unquote(name.removeprefix("file:").partition("?")[0])
+    if name in {"", ":memory:"}:
+        raise InvalidOptionError(
+            "a database in memory would end with the store; use memory://, or name a file", option="url"
+        )
+    return Path(name)
+
+
+def _code(error: DBAPIError) -> int:
+    """Return the primary result code of SQLite; 0 when the error is not SQLite's own."""
+    code: int = getattr(error.orig, "sqlite_errorcode", 0)
+    return code & 0xFF

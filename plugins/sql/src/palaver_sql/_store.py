@@ -1,0 +1,182 @@
+"""Sessions in a table of an SQL database."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, Self, Unpack
+
+from palaver.errors import SessionTooLargeError, StoreClosedError
+from palaver.lifecycle import Lifecycle
+from palaver.record import SwapDecision, decide_swap
+from palaver.session_ids import MAX_ID_BYTES, text_fault
+from palaver.store import Capabilities, SessionStore
+from palaver_sql._database import Database
+from palaver_sql._dialects import choose_dialect
+from palaver_sql._schema import sessions_table
+from palaver_sql._statements import PURGE_SIZE, Statements
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Iterable, Sequence
+
+    from sqlalchemy import URL, Connection
+
+    from palaver.record import Absent, Record
+    from palaver.store import StoreOptions
+    from palaver_sql._statements import Key
+
+__all__ = ("SQLSessionStore",)
+
+DEFAULT_TABLE: Final = "palaver_sessions"
+
+
+class SQLSessionStore(SessionStore):
+    """Keeps sessions in a table of an SQL database.
+
+    Args:
+        url: the database, as an SQLAlchemy URL such as `sqlite:///bot.db`; a plain scheme picks the driver.
+        table: the name of the table; it is created when it is not there.
+        **options: `ttl`, `namespace` and `clock`, as for every store.
+
+    Raises:
+        InvalidOptionError: the URL cannot be used, or no table can have that name.
+    """
+
+    def __init__(self, url: str | URL, *, table: str = DEFAULT_TABLE, **options: Unpack[StoreOptions]) -> None:
+        super().__init__(**options)
+        self._dialect = choose_dialect(url)
+        self._table = sessions_table(table)
+        self._statements = Statements(self._dialect, self._table, self.namespace)
+        self._lifecycle = Lifecycle(repr(self))
+        self._database: Database | None = None
+        self.capabilities = Capabilities(
+            swap=True,
+            batch=True,
+            touch=True,
+            scan=True,
+            purge=True,
+            clear=True,
+            durable=True,
+            shared=True,
+            max_payload_bytes=self._dialect.max_payload_bytes,
+        )
+
+    def __repr__(self) -> str:
+        return f"<SQLSessionStore {self._dialect.location} table {self._table.name!r}>"
+
+    async def init(self) -> Self:
+        await self._lifecycle.open(self._open)
+        return self
+
+    async def close(self) -> None:
+        await self._lifecycle.close(self._close)
+
+    async def read(self, session_id: str) -> Record | None:
+        return (await self.read_many([session_id]))[0]
+
+    async def write(self, session_id: str, record: Record) -> None:
+        await self.write_many([(session_id, record)])
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
+        return (await self.swap_many([(session_id, record, expected)]))[0]
+
+    async def destroy(self, session_id: str) -> None:
+        await self._require_open().write(lambda connection: self._statements.delete(connection, session_id))
+
+    async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
+        database = self._require_open()
+        wanted = list(session_ids)
+        found = await database.read(lambda connection: self._statements.select(connection, wanted))
+        now = self.clock.now()
+        return [_live(found.get(session_id), now) for session_id in wanted]
+
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
+        database = self._require_open()
+        records = dict(items)
+        self._check_sizes(items)
+        await database.write(lambda connection: self._statements.upsert(connection, records))
+
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+        database = self._require_open()
+        swaps = list(items)
+        self._check_sizes((session_id, record) for session_id, record, _ in swaps)
+        return await database.write(lambda connection: self._swap(connection, swaps))
+
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
+        return await self._require_open().write(
+            lambda connection: self._statements.touch(connection, session_id, expires_at, self.clock.now())
+        )
+
+    async def scan(self, prefix: str = "") -> AsyncIterator[str]:
+        self._require_open()
+        if text_fault(prefix, MAX_ID_BYTES) is not None:
+            return  # no id begins with it
+        # Every page is a statement of its own: a slow listener keeps nothing open.
+        page = await self._page(prefix)
+        while page:
+            now = self.clock.now()
+            for key in page:
+                if not key.session_id.startswith(prefix):
+                    return
+                if not key.is_expired(now):
+                    yield key.session_id
+            page = await self._page(prefix, after=page[-1].session_id)
+
+    async def purge(self) -> int:
+        now = self.clock.now()
+        removed = 0
+        while True:
+            # In pieces, so that others can write in between.
+            count = await self._require_open().write(lambda connection: self._statements.purge(connection, now))
+            removed += count
+            if count < PURGE_SIZE:
+                return removed
+
+    async def clear(self) -> int:
+        return await self._require_open().write(lambda connection: self._statements.clear(connection, self.clock.now()))
+
+    async def _open(self) -> None:
+        database = Database(self._dialect)
+        try:
+            await database.prepare(self._table)
+        except BaseException:
+            await database.close()
+            raise
+        self._database = database
+
+    async def _close(self) -> None:
+        if self._database is not None:
+            await self._database.close()
+            self._database = None
+
+    def _require_open(self) -> Database:
+        self._lifecycle.require_open()
+        if self._database is None:
+            raise StoreClosedError(repr(self))
+        return self._database
+
+    def _check_sizes(self, records: Iterable[tuple[str, Record]]) -> None:
+        limit = self.capabilities.max_payload_bytes
+        for session_id, record in records:
+            if limit is not None and len(record.payload) > limit:
+                raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
+
+    def _swap(self, connection: Connection, swaps: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+        """Decide all swaps and store what they decide, inside a transaction."""
+        found = self._statements.select(connection, [session_id for session_id, _, _ in swaps])
+        now = self.clock.now()
+        changed: dict[str, Record] = {}
+        answers = []
+        for session_id, record, expected in swaps:
+            live = _live(changed.get(session_id) or found.get(session_id), now)
+            decision = decide_swap(live, record, expected)
+            if decision is SwapDecision.STORE:
+                changed[session_id] = record
+            answers.append(decision is not SwapDecision.REFUSE)
+        self._statements.upsert(connection, changed)
+        return answers
+
+    async def _page(self, prefix: str, after: str | None = None) -> list[Key]:
+        return await self._require_open().read(lambda connection: self._statements.page(connection, prefix, after))
+
+
+def _live(record: Record | None, now: int) -> Record | None:
+    return None if record is None or record.is_expired(now) else record
