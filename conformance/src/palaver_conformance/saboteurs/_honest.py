@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -26,6 +27,8 @@ class Medium:
 
     def __init__(self) -> None:
         self.records: dict[Any, Any] = {}
+        self.notes: defaultdict[str, dict[Any, Any]] = defaultdict(dict)
+        """What a wrong store keeps besides, by what it is."""
         self.is_away = False
 
 
@@ -127,7 +130,11 @@ class HonestStore(SessionStore):
             raise StoreUnavailableError("the medium is away", store=repr(self))
 
     def key(self, session_id: str) -> Any:
-        return self.namespace, session_id
+        return self.room(), session_id
+
+    def room(self) -> str:
+        """Name the namespace as the medium has it."""
+        return self.namespace
 
     def get(self, session_id: str) -> Any:
         return self.medium.records.get(self.key(session_id))
@@ -152,7 +159,7 @@ class HonestStore(SessionStore):
         return isinstance(record, Record) and not self.is_gone(record)
 
     def own_ids(self) -> list[str]:
-        return [session_id for namespace, session_id in list(self.medium.records) if namespace == self.namespace]
+        return [session_id for namespace, session_id in list(self.medium.records) if namespace == self.room()]
 
     def decide(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         live = self.live(session_id)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -12,7 +14,7 @@ if TYPE_CHECKING:
 
 __all__ = ("Saboteur", "all_saboteurs", "saboteur")
 
-HarnessT = TypeVar("HarnessT", bound="type[Harness]")
+WrongT = TypeVar("WrongT", bound="type[Any]")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,17 +34,23 @@ class Saboteur:
 _saboteurs: Final[dict[str, Saboteur]] = {}
 
 
-def saboteur(name: str, *, law: str, words: str) -> Callable[[HarnessT], HarnessT]:
-    """Make a saboteur of a harness; its docstring says what is wrong."""
+def saboteur(name: str, *, law: str, words: str) -> Callable[[WrongT], WrongT]:
+    """Make a saboteur of a kind of `HonestStore`, or of a harness; the docstring says what is wrong."""
 
-    def register(harness: HarnessT) -> HarnessT:
+    def register(wrong: WrongT) -> WrongT:
         if name in _saboteurs:
             raise ValueError(f"there are two saboteurs {name}")
-        sentence = " ".join((harness.__doc__ or "").split())
-        _saboteurs[name] = Saboteur(name=name, law=law, words=words, sentence=sentence, harness=harness)
-        return harness
+        sentence = " ".join((wrong.__dict__.get("__doc__") or "").split())
+        _saboteurs[name] = Saboteur(name=name, law=law, words=words, sentence=sentence, harness=_harness_of(wrong))
+        return wrong
 
     return register
+
+
+def _harness_of(wrong: type[Any]) -> Callable[[], Harness]:
+    if not issubclass(wrong, HonestStore):
+        return wrong
+    return type(f"{wrong.__name__}Harness", (HonestHarness,), {"store": wrong})
 
 
 def all_saboteurs() -> tuple[Saboteur, ...]:
