@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -37,7 +38,7 @@ class SessionStoreSuite:
                 return MyStore(location, clock=clock, namespace=namespace)
     """
 
-    profile = "ci"
+    profile = os.environ.get("PALAVER_CONFORMANCE_PROFILE", "ci")
     """How much to try: `smoke`, `ci` or `full`."""
 
     seed = 0
@@ -51,15 +52,17 @@ class SessionStoreSuite:
         raise NotImplementedError("say how a store is made: override make(), or the fixture harness")
 
     @pytest.fixture(scope="class")
-    def harness(self) -> Harness:
+    @classmethod
+    def harness(cls) -> Harness:
         """Return the harness; override it for one with hooks."""
-        return as_harness(self.make)
+        return as_harness(cls().make)
 
     @pytest.fixture(scope="class")
-    def conformance_run(self, harness: Harness) -> Iterator[Run]:
+    @classmethod
+    def conformance_run(cls, harness: Harness) -> Iterator[Run]:
         """Find out once what the store declares."""
         try:
-            yield Run(harness, profile=self.profile, seed=self.seed)
+            yield Run(harness, profile=cls.profile, seed=cls.seed)
         except CannotRun as error:
             pytest.fail(str(error), pytrace=False)
 
