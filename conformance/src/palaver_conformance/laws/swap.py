@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palaver.record import ABSENT
@@ -16,13 +17,23 @@ if TYPE_CHECKING:
     "SWAP-01",
     proves=("SWAP-01",),
     needs=("swap",),
-    catches=("cas-accepts-stale", "cas-missing", "cas-always-true", "cas-inverted"),
+    catches=(
+        "cas-accepts-stale",
+        "cas-missing",
+        "cas-creates",
+        "cas-always-true",
+        "cas-inverted",
+        "cas-casefold",
+        "cas-absent-text",
+        "cas-raises",
+    ),
 )
 async def stores_exactly_if_expected(ground: Ground) -> None:
     """Swap stores exactly if the live version is the expected one, or if there is none and ABSENT is expected."""
     store = await ground.open()
     one, two, three = ground.record(b"1"), ground.record(b"2", lives=60_000), ground.record(b"3")
-    ground.equal(await store.swap("a", one, two.version), False, "swap of nothing from a version to answer")
+    for nothing in (two.version, "", "ABSENT", "absent", "None", "0", "*"):
+        ground.equal(await store.swap("a", one, nothing), False, f"swap of nothing from {nothing!r} to answer")
     await store.expect("a", None)
     ground.equal(await store.swap("a", one, ABSENT), True, "swap of nothing from ABSENT to answer")
     await store.expect("a", one)
@@ -68,7 +79,12 @@ async def a_long_chain(ground: Ground) -> None:
         await store.expect("a", records[-1])
 
 
-@law("SWAP-03", proves=("SWAP-03",), needs=("swap",), catches=("cas-repeat-refused", "double-apply-retry"))
+@law(
+    "SWAP-03",
+    proves=("SWAP-03",),
+    needs=("swap",),
+    catches=("cas-repeat-refused", "cas-remembers-all", "cas-repeat-stores"),
+)
 async def repeated(ground: Ground) -> None:
     """Swap answers True again when that very record is live, whatever is expected, and leaves it alone."""
     store = await ground.open()
@@ -82,9 +98,18 @@ async def repeated(ground: Ground) -> None:
         await store.expect("a", after)
     ground.equal(await store.swap("a", record, ABSENT), False, "swap of a former record to answer", "a")
     await store.expect("a", after)
+    if ground.capabilities.touch:
+        await store.touch("a", ground.clock.now() + 90_000)
+        ground.equal(await store.swap("a", after, record.version), True, "repeated swap to answer", "a")
+        await store.expect("a", replace(after, expires_at=ground.clock.now() + 90_000))
 
 
-@law("SWAP-04", proves=("SWAP-04",), needs=("swap",), catches=("cas-partial-report", "cas-refused-moves-expiry"))
+@law(
+    "SWAP-04",
+    proves=("SWAP-04",),
+    needs=("swap",),
+    catches=("cas-partial-report", "cas-refused-moves-expiry", "cas-refused-destroys"),
+)
 async def refused_changes_nothing(ground: Ground) -> None:
     """A swap that is refused has changed neither payload nor version nor expiry, of this session or another."""
     store = await ground.open()
@@ -194,7 +219,10 @@ async def into_the_past(ground: Ground) -> None:
 
 
 @law(
-    "SWAP-09", proves=("SWAP-01", "WRITE-01"), needs=("swap",), catches=("cas-own-counter", "cas-write-forgets-version")
+    "SWAP-09",
+    proves=("SWAP-01", "WRITE-01"),
+    needs=("swap",),
+    catches=("cas-own-counter", "cas-destroy-keeps-version", "cas-touch-new-version"),
 )
 async def mixed_with_other_verbs(ground: Ground) -> None:
     """Swap sees what write, destroy and touch have done, and they see what it has done."""

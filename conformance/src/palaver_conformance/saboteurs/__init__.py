@@ -1,5 +1,25 @@
 """Stores that are wrong in exactly one way: the proof that the laws bite."""
 
-from palaver_conformance.saboteurs._registry import Saboteur, all_saboteurs
+from __future__ import annotations
+
+from importlib import import_module
+from typing import Final
+
+from palaver_conformance.saboteurs._registry import Saboteur, registered
 
 __all__ = ("Saboteur", "all_saboteurs")
+
+_FAMILIES: Final = (
+    "verbs",
+    "values",
+    "ids",
+    "isolation",
+    "swap",
+)
+
+
+def all_saboteurs() -> tuple[Saboteur, ...]:
+    """Return all saboteurs, family by family."""
+    for family in _FAMILIES:
+        import_module(f"palaver_conformance.saboteurs.{family}")
+    return registered()

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from palaver_conformance.harness import Harness
 
-__all__ = ("Saboteur", "all_saboteurs", "saboteur")
+__all__ = ("Saboteur", "registered", "saboteur")
 
 WrongT = TypeVar("WrongT", bound="type[Any]")
 
@@ -71,6 +71,6 @@ def _with_store(harness: type[Any], store: type[HonestStore]) -> Harness:
     return made  # type: ignore[no-any-return]
 
 
-def all_saboteurs() -> tuple[Saboteur, ...]:
-    """Return all saboteurs, in order of their making."""
+def registered() -> tuple[Saboteur, ...]:
+    """Return the saboteurs that were made so far, in order of their making."""
     return tuple(_saboteurs.values())
