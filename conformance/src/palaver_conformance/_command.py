@@ -91,7 +91,7 @@ def _load(target: str, patience: float) -> Harness:
     try:
         return run_guarded_for(harness.load, patience)
     except Hung as hung:
-        raise CannotRun(f"its import did not end within {patience:g} seconds, at {hung.where}") from hung
+        raise CannotRun(f"its import did not end within {patience:g} seconds, it stands {hung.where}") from hung
 
 
 class _Progress:

@@ -59,6 +59,8 @@ class Ground:
         self.steps = Steps()
         self.events: Counter[str] = Counter()
         self.has_hung = False
+        self.last_ids: tuple[str, ...] = ()
+        """What the last call was about."""
         self.last_beat = time.monotonic()
         self._seed = seed
         self._location = location
@@ -121,9 +123,12 @@ class Ground:
     # Records, ids and time.
 
     def record(self, payload: bytes = b'{"n":1}', *, lives: int | None = None) -> Record:
-        """Make a record with a new version that lives for so many milliseconds, or for ever."""
+        """Make a record with a new version that lives for so many milliseconds, or for ever.
+
+        The payload is cut to what the store declares to accept.
+        """
         expires_at = None if lives is None else self.clock.now() + lives
-        return Record(payload, self.version(), expires_at)
+        return Record(payload[: self.capabilities.max_payload_bytes], self.version(), expires_at)
 
     def version(self) -> str:
         """Make a version as the core does, but from the seed."""
@@ -193,7 +198,8 @@ class Ground:
         if record is None:
             return "None (no live record)"
         owners = self.steps.owners(record)
-        whose = f", which was written to {', '.join(map(describe, owners))}" if other is None and owners else ""
+        is_another = other is None or owners != self.steps.owners(other)
+        whose = f", which was written to {', '.join(map(describe, owners))}" if owners and is_another else ""
         return describe(record) + whose + _first_difference(record, other)
 
     # Cases and time.

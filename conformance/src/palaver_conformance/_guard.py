@@ -88,8 +88,10 @@ def describe_frame(frame: FrameType) -> str:
     """Name the innermost line that is neither the kit's nor the standard library's."""
     stack = traceback.extract_stack(frame)
     own = [entry for entry in stack if not _is_machinery(entry.filename)]
-    entry = own[-1] if own else stack[-1]
-    return f"{Path(entry.filename).name}:{entry.lineno}, in {entry.name}: {entry.line or '?'}"
+    if not own:
+        return "in the event loop: a call does not end, nor does it let itself be cancelled"
+    entry = own[-1]
+    return f"at {Path(entry.filename).name}:{entry.lineno}, in {entry.name}: {entry.line or '?'}"
 
 
 def _is_machinery(filename: str) -> bool:

@@ -32,7 +32,7 @@ async def write(harness: Harness, location: str, options: dict[str, Any]) -> Non
     async with harness.make(location, clock=StandingClock()) as store:
         _tell("ready")
         for number in range(int(options["count"])):
-            record = Record(payload_of(number), f"{number:032x}", None)
+            record = Record(payload_of(number, store.capabilities.max_payload_bytes), f"{number:032x}", None)
             _tell(f"begin {number}")
             await _change(store, number, record)
             _tell(f"done {number}")
@@ -56,9 +56,9 @@ def session_of(number: int) -> str:
     return f"s{number % 7}"
 
 
-def payload_of(number: int) -> bytes:
+def payload_of(number: int, longest: int | None) -> bytes:
     """Return what the change of this number writes: a mixture with another one is seen."""
-    return (b"%d;" % number) * (1 + 997 * (number % 6))
+    return ((b"%d;" % number) * (1 + 997 * (number % 6)))[:longest]
 
 
 async def history(harness: Harness, location: str, options: dict[str, Any]) -> None:

@@ -35,6 +35,9 @@ _HUNG_LAWS: Final = 3
 """After so many laws that hung the rest is not tried: it would take for ever."""
 
 
+_SHORTEST_IDS: Final = 16
+
+
 class CannotRun(Exception):  # noqa: N818  # it is a verdict
     """Raised when no law can be tried: there is no store to try them on."""
 
@@ -113,26 +116,29 @@ class Run:
             return Verdict.INCONCLUSIVE, str(doubt), None
         except Hung as hung:
             self._blocked = f"{law.id} never ended"
-            got = f"nothing came for {patience:g} seconds; it stands at {hung.where}"
+            got = f"nothing came for {patience:g} seconds; it stands {hung.where}"
             return Verdict.BROKEN, None, _failure(ground, LawBroken(expected="every call to end", got=got))
         except LawBroken as broken:
             return Verdict.BROKEN, None, _failure(ground, broken)
         except BaseException as error:  # noqa: BLE001  # whatever a store under trial does
-            return Verdict.BROKEN, None, _failure(ground, _unexpected(error))
+            return Verdict.BROKEN, None, _failure(ground, _unexpected(error, ground.last_ids))
         return Verdict.PASSED, None, None
 
     def _look(self) -> tuple[str, Capabilities]:
         try:
             return run_guarded_for(self._look_unguarded, self.profile.call_seconds)
         except Hung as hung:
+            patience = f"{self.profile.call_seconds:g} seconds"
             raise CannotRun(
-                f"make() or init() hangs: it did not end within {self.profile.call_seconds:g} seconds, at {hung.where}"
+                f"make() or init() hangs: it did not end within {patience}, it stands {hung.where}"
             ) from hung
 
     def _look_unguarded(self) -> tuple[str, Capabilities]:
         store = self._made()
         if not isinstance(store.capabilities, Capabilities):
             raise CannotRun(f"the store's capabilities are {describe(store.capabilities)}, not Capabilities")
+        if store.capabilities.max_id_bytes < _SHORTEST_IDS:
+            raise CannotRun(f"the laws use ids of up to {_SHORTEST_IDS} bytes, which the store does not accept")
         asyncio.run(self._reach(store))
         return repr(store), store.capabilities
 
@@ -276,7 +282,7 @@ def _failure(ground: Ground, broken: LawBroken) -> Failure:
     )
 
 
-def _unexpected(error: BaseException) -> LawBroken:
+def _unexpected(error: BaseException, ids: tuple[str, ...]) -> LawBroken:
     if isinstance(error, PalaverError):
-        return LawBroken(expected="an answer", got=f"{type(error).__name__}: {error}")
-    return LawBroken(expected="an answer", got=f"{type(error).__module__}.{describe(error)}")
+        return LawBroken(expected="an answer", got=f"{type(error).__name__}: {error}", ids=ids)
+    return LawBroken(expected="an answer", got=f"{type(error).__module__}.{describe(error)}", ids=ids)

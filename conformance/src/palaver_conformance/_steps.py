@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 __all__ = ("Steps", "describe", "describe_bytes")
 
 _SHOWN_BYTES: Final = 24
+_SUMMED_BYTES: Final = 1 << 21
 _SHOWN_TEXT: Final = 60
 _SHOWN_ITEMS: Final = 4
 _SHOWN_STEPS: Final = 24
@@ -68,16 +69,9 @@ class Steps:
 
 def describe(value: Any) -> str:
     """Show a value on a line: records by their content, long text and lists shortened."""
-    if isinstance(value, Record):
-        return _describe_record(value)
-    if isinstance(value, bytes | bytearray | memoryview):
-        return describe_bytes(bytes(value))
-    if isinstance(value, str):
-        return _describe_text(value)
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}: {value}"
-    if isinstance(value, list | tuple):
-        return _describe_items(value)
+    for kinds, show in _SHOWN_AS:
+        if isinstance(value, kinds):
+            return str(show(value))
     return repr(value)
 
 
@@ -85,7 +79,8 @@ def describe_bytes(payload: bytes) -> str:
     """Show bytes by their number, their beginning and, when they are long, a checksum."""
     if len(payload) <= _SHOWN_BYTES:
         return f"{len(payload)} bytes {payload!r}"
-    return f"{len(payload)} bytes {payload[:_SHOWN_BYTES]!r}... (crc {zlib.crc32(payload):08x})"
+    shown = f"{len(payload)} bytes {payload[:_SHOWN_BYTES]!r}..."
+    return shown if len(payload) > _SUMMED_BYTES else f"{shown} (crc {zlib.crc32(payload):08x})"
 
 
 def _describe_record(record: Record) -> str:
@@ -104,3 +99,21 @@ def _describe_items(items: list[Any] | tuple[Any, ...]) -> str:
     rest = f", ... {len(items)} in all" if len(items) > _SHOWN_ITEMS else ""
     left, right = ("[", "]") if isinstance(items, list) else ("(", ")")
     return f"{left}{shown}{rest}{right}"
+
+
+def _describe_buffer(buffer: bytearray | memoryview) -> str:
+    return f"{type(buffer).__name__} of {describe_bytes(bytes(buffer))}"
+
+
+def _describe_error(error: BaseException) -> str:
+    return f"{type(error).__name__}: {error}"
+
+
+_SHOWN_AS: Final[tuple[tuple[Any, Any], ...]] = (
+    (Record, _describe_record),
+    (bytes, describe_bytes),
+    ((bytearray, memoryview), _describe_buffer),
+    (str, _describe_text),
+    (BaseException, _describe_error),
+    ((list, tuple), _describe_items),
+)

@@ -83,7 +83,9 @@ class TracedStore:
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         """Call `read_many`."""
         answer = self._checked_list(await self.call("read_many", session_ids), len(session_ids))
-        return [self._checked_record(each, tuple(session_ids)) for each in answer]
+        for each in answer:
+            self._checked_record(each, tuple(session_ids))
+        return answer
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         """Call `write_many`."""
@@ -92,7 +94,9 @@ class TracedStore:
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         """Call `swap_many`."""
         answer = self._checked_list(await self.call("swap_many", items), len(items))
-        return [self._checked_bool(each) for each in answer]
+        for each in answer:
+            self._checked_bool(each)
+        return answer
 
     async def purge(self) -> int:
         """Call `purge`."""
@@ -139,7 +143,8 @@ class TracedStore:
 
     async def call(self, verb: str, *arguments: Any) -> Any:
         """Call any verb, note it, and see that it ends, raises nothing foreign, and leaves its arguments alone."""
-        step = self._ground.steps.add(f"{self.name}.{verb}({_arguments(arguments)})", _ids_of(verb, arguments))
+        self._ground.last_ids = _ids_of(verb, arguments)
+        step = self._ground.steps.add(f"{self.name}.{verb}({_arguments(arguments)})", self._ground.last_ids)
         self._remember(verb, arguments)
         before = copy.copy(arguments[0]) if arguments and isinstance(arguments[0], list) else None
         try:

@@ -35,6 +35,7 @@ class Client:
         self._random = Random(seed)  # noqa: S311  # it must be repeatable, not secret
         self._known: dict[str, str | Absent] = {}
         self._expires_at = expires_at
+        self._longest = store.capabilities.max_payload_bytes
 
     async def run(self, ids: Sequence[str], count: int, declared: Capabilities) -> None:
         """Make so many calls."""
@@ -75,7 +76,8 @@ class Client:
     def _record(self) -> Record:
         version = f"{self._random.getrandbits(128):032x}"
         # The payload says whose it is: a mixture of two records is seen.
-        return Record(version.encode() * self._random.choice([1, 3, 200]), version, None)
+        payload = version.encode() * self._random.choice([1, 3, 200])
+        return Record(payload[: self._longest], version, None)
 
     async def _pause(self) -> None:
         for _ in range(self._random.choice([0, 0, 1, 2, 5])):

@@ -36,6 +36,7 @@ _MANY_IDS: Final = st.lists(_IDS, max_size=5).map(tuple)
 
 
 _FEWEST_RUNS: Final = 8
+_SELDOM: Final = 5
 
 
 class Finding:
@@ -90,43 +91,62 @@ class StoreMachine(RuleBasedStateMachine):
         """Destroy."""
         self._perform(Operation("destroy", store, ids=(session_id,)))
 
+    @precondition(lambda self: self._declares("swap"))
     @rule(store=_STORES, item=_ITEMS)
     def swap(self, store: int, item: WriteItem) -> None:
-        """Swap, or ask for it in vain."""
+        """Swap."""
         if self._fits(item):
             self._perform(Operation("swap", store, items=(item,)))
 
+    @precondition(lambda self: self._declares("touch"))
     @rule(store=_STORES, session_id=_IDS, lives=_LIVES)
     def touch(self, store: int, session_id: str, lives: int | None) -> None:
-        """Touch, or ask for it in vain."""
+        """Touch."""
         self._perform(Operation("touch", store, ids=(session_id,), lives=lives))
 
+    @precondition(lambda self: self._declares("batch"))
     @rule(store=_STORES, ids=_MANY_IDS)
     def read_many(self, store: int, ids: tuple[str, ...]) -> None:
-        """Read a batch, or ask for it in vain."""
+        """Read a batch."""
         self._perform(Operation("read_many", store, ids=ids))
 
+    @precondition(lambda self: self._declares("batch"))
     @rule(verb=st.sampled_from(["write_many", "swap_many"]), store=_STORES, items=_MANY_ITEMS)
     def change_many(self, verb: str, store: int, items: tuple[WriteItem, ...]) -> None:
-        """Write or swap a batch, or ask for it in vain."""
+        """Write or swap a batch."""
         self._perform(Operation(verb, store, items=tuple(item for item in items if self._fits(item))))
 
+    @precondition(lambda self: self._declares("scan"))
     @rule(store=_STORES, prefix=st.sampled_from(["", "a", "session:1", "*"]))
     def scan(self, store: int, prefix: str) -> None:
-        """Scan, or ask for it in vain."""
+        """Scan."""
         self._perform(Operation("scan", store, text=prefix))
 
-    @precondition(lambda self: self.ground.capabilities.scan)
+    @precondition(lambda self: self._declares("scan"))
     @rule(store=_STORES, ids=_MANY_IDS, items=_MANY_ITEMS)
     def scan_and_change(self, store: int, ids: tuple[str, ...], items: tuple[WriteItem, ...]) -> None:
         """Scan while sessions come and go."""
         fitting = tuple(item for item in items if self._fits(item))
         self._perform(Operation("scan_and_change", store, ids=ids, items=fitting))
 
-    @rule(verb=st.sampled_from(["purge", "purge", "purge", "clear"]), store=_STORES)
-    def remove(self, verb: str, store: int) -> None:
-        """Purge or clear, or ask for it in vain."""
-        self._perform(Operation(verb, store))
+    @precondition(lambda self: self._declares("purge"))
+    @rule(store=_STORES)
+    def purge(self, store: int) -> None:
+        """Purge."""
+        self._perform(Operation("purge", store))
+
+    @precondition(lambda self: self._declares("clear") and len(self._operations) % _SELDOM == 0)
+    @rule(store=_STORES)
+    def clear(self, store: int) -> None:
+        """Clear, now and then only: it leaves nothing to be wrong about."""
+        self._perform(Operation("clear", store))
+
+    @precondition(lambda self: bool(self._undeclared) and len(self._operations) % _SELDOM == 1)
+    @rule(data=st.data(), store=_STORES, item=_ITEMS)
+    def ask_in_vain(self, data: st.DataObject, store: int, item: WriteItem) -> None:
+        """Call a verb that is not declared."""
+        verb = data.draw(st.sampled_from(self._undeclared))
+        self._perform(Operation(verb, store, ids=(item.session_id,), items=(item,)))
 
     @rule(moves=st.sampled_from(CLOCK_MOVES))
     def clock(self, moves: int) -> None:
@@ -157,6 +177,15 @@ class StoreMachine(RuleBasedStateMachine):
         finally:
             self._runner.run(_close(self.ground))
             self._runner.close()
+
+    def _declares(self, capability: str) -> bool:
+        return bool(getattr(self.ground.capabilities, capability))
+
+    @property
+    def _undeclared(self) -> list[str]:
+        verbs = ("swap", "touch", "scan", "purge", "clear")
+        batch = [] if self._declares("batch") else ["read_many", "write_many", "swap_many"]
+        return [*(verb for verb in verbs if not self._declares(verb)), *batch]
 
     def _perform(self, operation: Operation) -> None:
         if not self._is_idle:

@@ -97,7 +97,8 @@ async def _expect_old_or_new(store: TracedStore, session_id: str, began: int, do
     got = await store.read(session_id)
     acknowledged = [number for number in range(done + 1) if session_of(number) == session_id]
     possible = acknowledged[-1:] + [number for number in range(done + 1, began + 2) if session_of(number) == session_id]
-    records: list[Record | None] = [Record(payload_of(number), f"{number:032x}", None) for number in possible]
+    longest = store.capabilities.max_payload_bytes
+    records: list[Record | None] = [Record(payload_of(number, longest), f"{number:032x}", None) for number in possible]
     if got not in records and not (got is None and not acknowledged):
         expected = " or ".join(f"the record of change {number}" for number in possible) or "None"
         shown = "None" if got is None else f"{got!r} {got.payload[:30]!r}"

@@ -11,6 +11,7 @@ from palaver.record import ABSENT
 from palaver_conformance._clock import START, StandingClock
 from palaver_conformance._law import law
 from palaver_conformance.laws._verbs import expect_everywhere, expect_gone_everywhere
+from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,25 +48,27 @@ _YEAR: Final = 365 * _DAY
 async def gone_at_the_instant(ground: Ground) -> None:
     """A record is gone at the very instant of its expiry, whether it is a millisecond or a year away."""
     store = await ground.open()
-    for life in _LIVES:
-        await store.write("a", ground.record(lives=life))
-        ground.advance(life + ground.grace)
-        await store.expect("a", None)
-        ground.advance(life)
-        await store.expect("a", None)
+    for put in ways_to_put(ground):
+        for life in _LIVES:
+            await put(store, "a", ground.record(lives=life))
+            ground.advance(life + ground.grace)
+            await store.expect("a", None)
+            ground.advance(life)
+            await store.expect("a", None)
 
 
 @law("EXPIRY-02", proves=("EXPIRY-01",), catches=("ttl-early", "ttl-unit", "ttl-overflow", "wall-clock"))
 async def alive_until_then(ground: Ground) -> None:
     """A record is there, unchanged, until one millisecond before its expiry."""
     store = await ground.open()
-    for life in (*_LIVES, 20 * _YEAR, 200 * _YEAR):
-        record = ground.record(lives=life)
-        await store.write("a", record)
-        for moment in sorted({life // 2, life * 9 // 10, life - 2, life - 1} - {-1}):
-            ground.advance_to((record.expires_at or 0) - life + moment)
-            await store.expect("a", record)
-        ground.advance_to(START)
+    for put in ways_to_put(ground):
+        for life in (*_LIVES, 20 * _YEAR, 200 * _YEAR):
+            record = ground.record(lives=life)
+            await put(store, "a", record)
+            for moment in sorted({life // 2, life * 9 // 10, life - 1}):
+                ground.advance_to(START + moment)
+                await store.expect("a", record)
+            ground.advance_to(START)
 
 
 @law("EXPIRY-03", proves=("EXPIRY-01",), catches=("never-expires-anyway", "expires-none-zero"))
@@ -83,15 +86,16 @@ async def never(ground: Ground) -> None:
 async def overwriting_moves_it(ground: Ground) -> None:
     """Overwriting moves the expiry: earlier, later, to never and back."""
     store = await ground.open()
-    for first, second in ((60_000, 1_000), (1_000, 60_000), (1_000, None), (None, 1_000), (5_000, 5_001)):
-        await store.write("a", ground.record(b"first", lives=first))
-        record = ground.record(b"second", lives=second)
-        await store.write("a", record)
-        await store.expect("a", record)
-        ground.advance((second or 120_000) - 1)
-        await store.expect("a", record)
-        ground.advance(1 + ground.grace)
-        await store.expect("a", record if second is None else None)
+    for put in ways_to_put(ground):
+        for first, second in ((60_000, 1_000), (1_000, 60_000), (1_000, None), (None, 1_000), (5_000, 5_001)):
+            await store.write("a", ground.record(b"first", lives=first))
+            record = ground.record(b"second", lives=second)
+            await put(store, "a", record)
+            await store.expect("a", record)
+            ground.advance((second or 120_000) - 1)
+            await store.expect("a", record)
+            ground.advance(1 + ground.grace)
+            await store.expect("a", record if second is None else None)
 
 
 @law("EXPIRY-05", proves=("EXPIRY-01", "DESTROY-01"), catches=("expired-comes-back", "index-outlives"))

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from palaver.record import ABSENT
 from palaver_conformance._draw import draw
 from palaver_conformance._ids import RELATED, alphabet, long_ids
 from palaver_conformance._law import LawBroken, law
+from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -112,11 +112,13 @@ async def scanned(ground: Ground) -> None:
 async def _never_meet(ground: Ground, session_ids: Sequence[str]) -> None:
     """Write a session under every id; each must be new, and keep its record while others come, change and go."""
     store = await ground.open()
+    ways = ways_to_put(ground)
     records: dict[str, Record] = {}
     for session_id in ground.cases(ground.acceptable(session_ids), at_least=60):
         await store.expect(session_id, None)
         records[session_id] = ground.record(session_id.encode()[:100], lives=60_000)
-        await _put(ground, store, session_id, records[session_id])
+        # Each way to put a session has its own way to find it.
+        await ground.random.choice(ways)(store, session_id, records[session_id])
     await _expect_all(ground, store, records)
     removed = list(records)[::2]
     for session_id in removed:
@@ -124,15 +126,6 @@ async def _never_meet(ground: Ground, session_ids: Sequence[str]) -> None:
     await _expect_all(ground, store, records | dict.fromkeys(removed))
     if ground.capabilities.touch:
         await _touch_the_rest(ground, store, {each: records[each] for each in records if each not in removed})
-
-
-async def _put(ground: Ground, store: TracedStore, session_id: str, record: Record) -> None:
-    """Write or swap it: each verb has its own way to find a session."""
-    if ground.capabilities.swap and ground.random.random() < 0.5:
-        won = await store.swap(session_id, record, ABSENT)
-        ground.check(won, expected="swap from ABSENT to answer True", got="False", ids=(session_id,))
-    else:
-        await store.write(session_id, record)
 
 
 async def _expect_all(ground: Ground, store: TracedStore, records: Mapping[str, Record | None]) -> None:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.record import ABSENT
-from palaver_conformance._ids import SEPARATORS, namespaces
+from palaver_conformance._ids import RELATED, SEPARATORS, namespaces
 from palaver_conformance._law import law
+from palaver_conformance._payloads import HOSTILE, random_bytes
 from palaver_conformance.laws._verbs import expect_everywhere, expect_gone_everywhere
+from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
     from palaver.record import Record
@@ -23,7 +25,7 @@ async def same_id_in_related_namespaces(ground: Ground) -> None:
         store = await ground.open(namespace=namespace)
         await store.expect("a", None)
         record = ground.record(namespace.encode(), lives=60_000)
-        await store.write("a", record)
+        await ground.random.choice(ways_to_put(ground))(store, "a", record)
         stores.append((store, record))
     for store, record in stores:
         await expect_everywhere(ground, store, "a", record)
@@ -139,6 +141,27 @@ async def every_verb_stays_inside(ground: Ground) -> None:
     await expect_gone_everywhere(ground, other, "a", kept.version)
 
 
+@law("NAMESPACE-08", proves=("NAMESPACE-01", "VALUE-01", "EXPIRY-01", "ID-01"), catches=("ns-second-only",))
+async def every_namespace_is_whole(ground: Ground) -> None:
+    """In every namespace, the tenth as the first, ids are told apart, payloads kept and expiries judged."""
+    names = ("first", "second", "third:", "vierte für Zoë", "5", "*", "a/b", "eight", "nine", "ten")
+    ids = (*RELATED["case"][:6], *RELATED["white space"][:7])
+    payloads = [*list(HOSTILE.values())[:12], random_bytes(ground.random, 70_000)]
+    for number, name in enumerate(names):
+        store = await ground.open(namespace=name)
+        put = ways_to_put(ground)[number % len(ways_to_put(ground))]
+        records = {}
+        for session_id, payload in zip(ids, payloads, strict=True):
+            records[session_id] = ground.record(payload, lives=60_000)
+            await store.expect(session_id, None)
+            await put(store, session_id, records[session_id])
+        for session_id, record in records.items():
+            await expect_everywhere(ground, store, session_id, record)
+        ground.advance(60_000 + ground.grace)
+        for session_id, record in records.items():
+            await expect_gone_everywhere(ground, store, session_id, record.version)
+
+
 @law("LOCATION-01", proves=("NAMESPACE-01",), catches=("global-state",))
 async def locations_are_apart(ground: Ground) -> None:
     """Stores on two locations have nothing in common."""
@@ -175,7 +198,12 @@ async def changes_are_seen_at_once(ground: Ground) -> None:
         await expect_gone_everywhere(ground, other, session_id, second.version)
 
 
-@law("SHARED-02", proves=("SHARED-01",), needs=("shared",), catches=("touch-not-shared", "clear-not-shared"))
+@law(
+    "SHARED-02",
+    proves=("SHARED-01",),
+    needs=("shared",),
+    catches=("touch-not-shared", "clear-not-shared", "cas-first-store-only"),
+)
 async def every_verb_is_seen(ground: Ground) -> None:
     """What any verb changes is seen by another store on the location at once."""
     one, other = await ground.open(), await ground.open()

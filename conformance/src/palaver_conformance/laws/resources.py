@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palaver_conformance._blocking import blocking_calls, longest_stall
-from palaver_conformance._law import Level, law
+from palaver_conformance._law import Level, NotRun, law
 from palaver_conformance._payloads import random_bytes
 from palaver_conformance.laws._verbs import call_declared
 
@@ -185,16 +185,19 @@ async def destroyed_sessions_are_forgotten(ground: Ground) -> None:
 )
 async def ids_are_forgotten(ground: Ground) -> None:
     """A process does not remember for ever every id that was ever asked for or destroyed."""
+    if ground.profile.name == "smoke":
+        raise NotRun("it takes more sessions than the profile smoke has time for")
     store = (await ground.open()).inner
-    count = 60 if ground.profile.name == "smoke" else 300
+    count = 400
 
     async def work(turn: int) -> None:
         for number in range(count):
             ground.beat()
-            session_id = f"a rather long session id, used once: {turn}:{number}"
+            session_id = f"once:{turn}:{number}"
             await store.read(session_id)
-            await store.write(session_id, ground.record())
-            await store.destroy(session_id)
+            if number % 4 == 0:
+                await store.write(session_id, ground.record())
+                await store.destroy(session_id)
 
     grown = await _growth(work)
     got = f"{grown:,} bytes more after {count} ids"
