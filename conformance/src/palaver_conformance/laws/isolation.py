@@ -191,11 +191,14 @@ async def changes_are_seen_at_once(ground: Ground) -> None:
         await other.read(session_id)
         first, second = ground.record(b"first", lives=60_000), ground.record(b"second")
         await one.write(session_id, first)
-        await expect_everywhere(ground, other, session_id, first)
+        for store in (one, other):
+            await expect_everywhere(ground, store, session_id, first)
         await other.write(session_id, second)
-        await expect_everywhere(ground, one, session_id, second)
+        for store in (other, one):
+            await expect_everywhere(ground, store, session_id, second)
         await one.destroy(session_id)
-        await expect_gone_everywhere(ground, other, session_id, second.version)
+        for store in (one, other):
+            await expect_gone_everywhere(ground, store, session_id, second.version)
 
 
 @law(
