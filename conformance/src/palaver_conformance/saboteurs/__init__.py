@@ -10,6 +10,7 @@ from palaver_conformance.saboteurs._registry import Saboteur, registered
 __all__ = ("Saboteur", "all_saboteurs")
 
 _FAMILIES: Final = (
+    "capabilities",
     "lifecycle",
     "verbs",
     "values",
