@@ -6,7 +6,6 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from palaver.errors import UnsupportedError
-from palaver.store import Capabilities
 from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
@@ -14,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from palaver.record import Absent, Record
+    from palaver.store import Capabilities
 
 _WITHOUT_TOUCH = replace(HonestStore.capabilities, touch=False)
 
