@@ -214,6 +214,11 @@ class Ground:
             self.events["cases"] += 1
             yield item
 
+    def begin_case(self) -> None:
+        """Begin a case for which it does not matter what was done before, so that it need not be shown."""
+        self.beat()
+        self.steps.begin_case()
+
     @property
     def time_is_up(self) -> bool:
         """Whether the law's share of the time is used up."""

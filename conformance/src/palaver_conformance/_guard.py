@@ -89,7 +89,7 @@ def describe_frame(frame: FrameType) -> str:
     stack = traceback.extract_stack(frame)
     own = [entry for entry in stack if not _is_machinery(entry.filename)]
     if not own:
-        return "in the event loop: a call does not end, nor does it let itself be cancelled"
+        return "in the event loop, waiting for what does not come"
     entry = own[-1]
     return f"at {Path(entry.filename).name}:{entry.lineno}, in {entry.name}: {entry.line or '?'}"
 

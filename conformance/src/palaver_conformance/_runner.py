@@ -130,7 +130,7 @@ class Run:
         except Hung as hung:
             patience = f"{self.profile.call_seconds:g} seconds"
             raise CannotRun(
-                f"make() or init() hangs: it did not end within {patience}, it stands {hung.where}"
+                f"make(), init() or close() hangs: it did not end within {patience}, it stands {hung.where}"
             ) from hung
 
     def _look_unguarded(self) -> tuple[str, Capabilities]:
@@ -145,6 +145,8 @@ class Run:
     def _made(self) -> SessionStore:
         try:
             store = self.harness.make(f"{self._name}-0", clock=StandingClock())
+        except PalaverError as error:
+            raise CannotRun(str(error)) from error
         except BaseException as error:
             raise CannotRun(f"make() raised {describe(error)}") from error
         if inspect.iscoroutine(store):

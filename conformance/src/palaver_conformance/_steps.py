@@ -54,8 +54,13 @@ class Steps:
         version = getattr(record, "version", None)
         return tuple(sorted(self._written_to.get(version, ()))) if isinstance(version, str) else ()
 
+    def begin_case(self) -> None:
+        """Forget what was done with sessions: it does not matter for what comes."""
+        self._steps = [step for step in self._steps if not step.ids]
+        self._written_to.clear()
+
     def clear(self) -> None:
-        """Forget everything: another case begins."""
+        """Forget everything."""
         self._steps.clear()
         self._written_to.clear()
 

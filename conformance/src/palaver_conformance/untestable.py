@@ -8,6 +8,8 @@ from typing import Final
 
 from palaver import store as contract
 
+_RULE: Final = r"\[([A-Z]+-\d\d)\]\s+(.+?)(?=\n\s*\n|\n\s*- \[|\"\"\")"
+
 __all__ = ("UNTESTABLE", "UNTESTABLE_IN_PART", "contract_rules")
 
 UNTESTABLE: Final = {
@@ -21,7 +23,7 @@ UNTESTABLE_IN_PART: Final = {
     "medium's own settings, which a store's author reviews",
     "ERROR-01": "that a failing medium is told apart from an empty one is proven where the harness can make it fail "
     "(hooks `fail`, `address`, `cut`) or damage a record (`corrupt`)",
-    "ERROR-02": "logs of a client library below the level INFO are not looked at, only those of the store's own package",
+    "ERROR-02": "logs of a client library below INFO are not looked at, only those of the store's own package",
     "EXPIRY-01": "a server's own collection of garbage runs by its own clock and may take minutes; the kit does not "
     "wait for it",
     "INIT-03": "it needs a medium that cannot be used (hook `make_unusable` or `address`)",

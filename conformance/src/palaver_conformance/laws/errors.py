@@ -92,6 +92,7 @@ async def too_large(ground: Ground) -> None:
     record = await _at_the_limit(ground, store, limit)
     sizes = (limit + 1, limit + 2, 2 * limit, limit + 100_000) if limit <= ground.profile.largest else (limit + 1,)
     for size in sizes:
+        ground.begin_case()
         # Zeros take no memory until somebody looks at them, which the store need not do.
         large = Record(bytes(size), ground.version(), None)
         error = await store.refuses(SessionTooLargeError, "write", "a", large)

@@ -50,6 +50,7 @@ async def gone_at_the_instant(ground: Ground) -> None:
     store = await ground.open()
     for put in ways_to_put(ground):
         for life in _LIVES:
+            ground.begin_case()
             await put(store, "a", ground.record(lives=life))
             ground.advance(life + ground.grace)
             await store.expect("a", None)
@@ -63,6 +64,7 @@ async def alive_until_then(ground: Ground) -> None:
     store = await ground.open()
     for put in ways_to_put(ground):
         for life in (*_LIVES, 20 * _YEAR, 200 * _YEAR):
+            ground.begin_case()
             record = ground.record(lives=life)
             await put(store, "a", record)
             for moment in sorted({life // 2, life * 9 // 10, life - 1}):
@@ -88,6 +90,7 @@ async def overwriting_moves_it(ground: Ground) -> None:
     store = await ground.open()
     for put in ways_to_put(ground):
         for first, second in ((60_000, 1_000), (1_000, 60_000), (1_000, None), (None, 1_000), (5_000, 5_001)):
+            ground.begin_case()
             await store.write("a", ground.record(b"first", lives=first))
             record = ground.record(b"second", lives=second)
             await put(store, "a", record)
@@ -277,12 +280,16 @@ def _take_zone() -> None:
 @law("EXPIRY-12", proves=("EXPIRY-01",), needs=("shared",), catches=("process-clock",))
 async def each_store_has_its_clock(ground: Ground) -> None:
     """A store judges by its own clock, whatever the clock of another store on the location shows."""
-    late, early = StandingClock(START), StandingClock(START - 3_600_000)
-    one, other = await ground.open(clock=late), await ground.open(clock=early)
-    record = ground.record(lives=60_000)
-    await one.write("a", record)
-    await other.expect("a", record)
-    early.set(START + 60_000 + ground.grace)
-    await other.expect("a", None)
-    await other.write("b", record)
-    await other.expect("b", None)
+    for order in (1, -1):
+        ground.move()
+        late, early = StandingClock(START), StandingClock(START - 3_600_000)
+        stores = {clock: await ground.open(clock=clock) for clock in (late, early)[::order]}
+        one, other = stores[late], stores[early]
+        record = ground.record(lives=60_000)
+        await one.write("a", record)
+        await one.expect("a", record)
+        await other.expect("a", record)
+        early.set(START + 60_000 + ground.grace)
+        await other.expect("a", None)
+        await other.write("b", record)
+        await other.expect("b", None)

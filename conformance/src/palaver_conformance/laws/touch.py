@@ -94,6 +94,7 @@ async def any_payload_stays(ground: Ground) -> None:
     store = await ground.open()
     large = [random_bytes(ground.random, size) for size in (5_000, 70_000, 1_048_577)]
     for payload in ground.within_limit((*HOSTILE.values(), *large)):
+        ground.begin_case()
         record = ground.record(payload, lives=1_000)
         await store.write("a", record)
         ground.equal(await store.touch("a", None), True, "touch to answer", "a")

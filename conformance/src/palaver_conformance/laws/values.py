@@ -40,6 +40,7 @@ async def any_bytes(ground: Ground) -> None:
     store = await ground.open()
     for way in ways_to_put(ground):
         for number, payload in enumerate(ground.within_limit(HOSTILE.values())):
+            ground.begin_case()
             await _round_trip(ground, store, f"s{number}", payload, way)
     for number, payload in enumerate(ground.within_limit(HOSTILE.values())):
         ground.equal((await store.read(f"s{number}") or ground.record()).payload, payload, "payload", f"s{number}")
@@ -53,6 +54,7 @@ async def any_size(ground: Ground) -> None:
     for size in ground.cases(chosen, at_least=len([each for each in chosen if each <= 1_100_000])):
         # What is very large goes one way only: it takes long.
         for way in ways_to_put(ground) if size < 2_000_000 else ways_to_put(ground)[:1]:
+            ground.begin_case()
             await _round_trip(ground, store, "a", random_bytes(ground.random, size), way)
     for size in (chosen[-1], 3, chosen[len(chosen) // 2], 0, chosen[-1] // 2):
         record = ground.record(random_bytes(ground.random, size))
@@ -95,6 +97,7 @@ async def any_expiry(ground: Ground) -> None:
     for way in ways_to_put(ground):
         for number, instant in enumerate((*instants, None)):
             if instant is None or instant > now:
+                ground.begin_case()
                 record = Record(b"x", ground.version(), instant)
                 await way(store, f"s{number % 5}", record)
                 await store.expect(f"s{number % 5}", record)

@@ -88,6 +88,7 @@ async def writes_in_the_past(ground: Ground) -> None:
     past = (ground.clock.now() - ground.grace, ground.clock.now() - 1 - ground.grace, ground.clock.now() - 60_000)
     for put in ways_to_put(ground):
         for expires_at in (*past, 1, 0, -1, -1_000):
+            ground.begin_case()
             before, late = ground.record(b"before"), ground.record(b"late")
             await store.write("a", before)
             await put(store, "a", Record(late.payload, late.version, expires_at))
@@ -208,6 +209,7 @@ async def destroys_one_only(ground: Ground) -> None:
     ]
     records = {session_id: ground.record(session_id.encode()) for session_id in ground.acceptable(ids)}
     for victim in records:
+        ground.begin_case()
         for session_id, record in records.items():
             await store.write(session_id, record)
         await store.destroy(victim)
