@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 __all__ = ("call_declared", "declared_verbs", "expect_everywhere", "expect_gone_everywhere")
 
 
-def declared_verbs(ground: Ground, session_id: str = "a") -> list[tuple[str, tuple[Any, ...]]]:
+def declared_verbs(ground: Ground, session_id: str = "a", payload: bytes = b"new") -> list[tuple[str, tuple[Any, ...]]]:
     """Return a call of every verb that the store has."""
     declared: Capabilities = ground.capabilities
-    record = ground.record(b"new", lives=3_600_000)
+    record = ground.record(payload, lives=3_600_000)
     verbs: list[tuple[bool, str, tuple[Any, ...]]] = [
         (True, "read", (session_id,)),
         (True, "write", (session_id, record)),

@@ -6,14 +6,15 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from palaver.errors import PalaverError
-from palaver.record import ABSENT, Record
 from palaver_conformance._interrupt import interrupt
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance._steps import describe
+from palaver_conformance.laws._change import Change, verbs_on_a_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from palaver.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._interrupt import Interrupted
     from palaver_conformance._traced import TracedStore
@@ -21,37 +22,13 @@ if TYPE_CHECKING:
 _MOST_AWAITS = 30
 
 
-class _Case:
-    """One verb on a session that has an old record; afterwards it has the old one or the new one."""
-
-    def __init__(self, ground: Ground, verb: str, session_id: str) -> None:
-        self.verb = verb
-        self.session_id = session_id
-        self.old = ground.record(b"old" * 50, lives=60_000)
-        new = ground.record(b"new" * 300, lives=120_000)
-        later = ground.clock.now() + 90_000
-        touched = Record(self.old.payload, self.old.version, later)
-        beside = f"{session_id}+"
-        calls: dict[str, tuple[tuple[Any, ...], Record | None]] = {
-            "read": ((session_id,), self.old),
-            "write": ((session_id, new), new),
-            "destroy": ((session_id,), None),
-            "swap": ((session_id, new, self.old.version), new),
-            "touch": ((session_id, later), touched),
-            "read_many": (([session_id, beside],), self.old),
-            "write_many": (([(session_id, new), (beside, new)],), new),
-            "swap_many": (([(session_id, new, self.old.version), (beside, new, ABSENT)],), new),
-        }
-        self.arguments, self.new = calls[verb]
-
-
 @law("CANCEL-01", proves=("CANCEL-01",), catches=("cancel-half", "cancel-loses-record", "cancel-torn"), weight=2)
 async def old_or_new(ground: Ground) -> None:
     """A call that is cancelled at any of its awaits leaves the old record or the new one."""
     store = await ground.open()
 
-    async def check(case: _Case, _: Interrupted) -> None:
-        await _expect_old_or_new(ground, store, case)
+    async def check(case: Change, _: Interrupted) -> None:
+        await case.expect_old_or_new(store)
 
     await _sweep(ground, store, check)
 
@@ -61,7 +38,7 @@ async def the_store_stays_usable(ground: Ground) -> None:
     """After a call was cancelled at any of its awaits, the next calls on the store get their own answers."""
     store = await ground.open()
 
-    async def check(case: _Case, _: Interrupted) -> None:
+    async def check(case: Change, _: Interrupted) -> None:
         one, two = ground.record(b"one"), ground.record(b"two")
         await store.write("canary 1", one)
         await store.write("canary 2", two)
@@ -85,7 +62,7 @@ async def nothing_happens_late(ground: Ground) -> None:
     store = await ground.open()
     after: dict[str, Record | None] = {}
 
-    async def check(case: _Case, _: Interrupted) -> None:
+    async def check(case: Change, _: Interrupted) -> None:
         newer = ground.record(b"newer") if len(after) % 3 else None
         await (store.destroy(case.session_id) if newer is None else store.write(case.session_id, newer))
         after[case.session_id] = newer
@@ -102,7 +79,7 @@ async def cancellation_is_passed_on(ground: Ground) -> None:
     """A task whose call is cancelled ends cancelled: nothing swallows it or makes another error of it."""
     store = await ground.open()
 
-    async def check(case: _Case, outcome: Interrupted) -> None:
+    async def check(case: Change, outcome: Interrupted) -> None:
         if outcome.was_cancelled and not isinstance(outcome.error, asyncio.CancelledError):
             got = describe(outcome.answer) if outcome.error is None else describe(outcome.error)
             raise LawBroken(
@@ -117,8 +94,8 @@ async def at_any_moment(ground: Ground) -> None:
     """A call that is cancelled at any moment, waiting for the medium, leaves old or new and the store usable."""
     store = await ground.open()
 
-    async def check(case: _Case, _: Interrupted | None) -> None:
-        await _expect_old_or_new(ground, store, case)
+    async def check(case: Change, _: Interrupted | None) -> None:
+        await case.expect_old_or_new(store)
         canary = ground.record(b"canary")
         await store.write("canary", canary)
         await store.expect("canary", canary)
@@ -164,16 +141,11 @@ async def others_go_on(ground: Ground) -> None:
         ground.equal([reads[0].result(), reads[2].result()], [None, None], "the other reads to return")
 
 
-async def _sweep(ground: Ground, store: TracedStore, check: Callable[[_Case, Interrupted], Any]) -> None:
+async def _sweep(ground: Ground, store: TracedStore, check: Callable[[Change, Interrupted], Any]) -> None:
     """Cancel every verb at its first await, at its second one, and so on until it has no more."""
-    declared = ground.capabilities
-    verbs = ["read", "write", "destroy"]
-    verbs += [verb for verb in ("swap", "touch") if getattr(declared, verb)]
-    verbs += ["read_many", "write_many"] if declared.batch else []
-    verbs += ["swap_many"] if declared.batch and declared.swap else []
-    for verb in verbs:
+    for verb in verbs_on_a_session(ground):
         for at in range(1, _MOST_AWAITS):
-            case = _Case(ground, verb, f"{verb} {at}")
+            case = Change(ground, verb, f"{verb} {at}")
             await store.write(case.session_id, case.old)
             outcome = await _interrupted(ground, store, verb, case.arguments, at)
             ground.events["cancelled calls"] += outcome.was_cancelled
@@ -201,7 +173,7 @@ async def _interrupted(
     return outcome
 
 
-async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[[_Case, Any], Any]) -> None:
+async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[[Change, Any], Any]) -> None:
     """Cancel calls after some turns of the loop, or some tenths of a millisecond."""
     verbs = (
         ["write", "write", "destroy", "read"]
@@ -209,7 +181,7 @@ async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[
         + ["touch"] * ground.capabilities.touch
     )
     for number in ground.cases(range(2 * ground.profile.generated), at_least=20):
-        case = _Case(ground, verbs[number % len(verbs)], f"random {number}")
+        case = Change(ground, verbs[number % len(verbs)], f"random {number}")
         await store.write(case.session_id, case.old)
         task = asyncio.ensure_future(getattr(store.inner, case.verb)(*case.arguments))
         await asyncio.sleep(ground.random.choice([0, 0, 0.0001, 0.0003, 0.001, 0.002]))
@@ -219,13 +191,6 @@ async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[
             ground.has_hung = True
             raise LawBroken(expected=f"the cancelled {case.verb}() to end", got="it hangs")
         await check(case, None)
-
-
-async def _expect_old_or_new(ground: Ground, store: TracedStore, case: _Case) -> None:
-    got = await store.read(case.session_id)
-    if not (ground.agrees(got, case.old) or ground.agrees(got, case.new)):
-        expected = f"{describe(case.old)} or {describe(case.new)}"
-        raise LawBroken(expected=expected, got=describe(got), ids=(case.session_id,))
 
 
 async def _let_time_pass(ground: Ground) -> None:

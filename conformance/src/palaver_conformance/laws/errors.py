@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import contextmanager
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from palaver.errors import (
@@ -14,15 +14,17 @@ from palaver.errors import (
     StoreUnavailableError,
 )
 from palaver.record import ABSENT, Record
-from palaver_conformance._law import NotRun, law
+from palaver_conformance._law import LawBroken, NotRun, law
+from palaver_conformance.harness import Corrupts, Fails, Unusable
+from palaver_conformance.laws._change import Change, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import AsyncIterator, Iterator
 
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
-    from palaver_conformance.harness import Corrupts, Fails, Secrets
+    from palaver_conformance.harness import Secrets
 
 _CANARY = b"canary-5f0c9d"  # short: a store may accept little
 
@@ -31,7 +33,16 @@ _CANARY = b"canary-5f0c9d"  # short: a store may accept little
     "ERROR-01",
     proves=("ERROR-01", "READ-01"),
     hooks=("corrupt",),
-    catches=("corrupt-is-missing", "corrupt-foreign-error", "corrupt-accepted"),
+    catches=(
+        "corrupt-is-missing",
+        "corrupt-foreign-error",
+        "corrupt-accepted",
+        "corrupt-is-unavailable",
+        "corrupt-batch-missing",
+        "corrupt-swap-overwrites",
+        "corrupt-touch-missing",
+        "corrupt-heals",
+    ),
 )
 async def damaged_records(ground: Ground) -> None:
     """A record that cannot be understood is CorruptSessionError, never "no session", on every path that reads it."""
@@ -43,11 +54,30 @@ async def damaged_records(ground: Ground) -> None:
     if ground.capabilities.batch:
         await store.refuses(CorruptSessionError, "read_many", ["b", "a"])
     if ground.capabilities.swap:
-        await store.refuses(CorruptSessionError, "swap", "a", ground.record(), ABSENT)
+        for expected in (ABSENT, ground.version()):
+            await store.refuses(CorruptSessionError, "swap", "a", ground.record(), expected)
+    if ground.capabilities.swap and ground.capabilities.batch:
+        await store.refuses(CorruptSessionError, "swap_many", [("a", ground.record(), ABSENT)])
+    if ground.capabilities.touch:
+        await _touch_or_refuse(store, ground.clock.now() + 60_000)
     await store.refuses(CorruptSessionError, "read", "a")
 
 
-@law("ERROR-02", proves=("ERROR-02",), catches=("payload-in-log", "payload-in-error", "payload-in-repr"))
+async def _touch_or_refuse(store: TracedStore, expires_at: int) -> None:
+    """A store need not understand a record to touch it."""
+    try:
+        touched = await store.touch("a", expires_at)
+    except CorruptSessionError:
+        return
+    if not touched:
+        raise LawBroken(expected="touch() to raise CorruptSessionError, or to touch", got="False", ids=("a",))
+
+
+@law(
+    "ERROR-02",
+    proves=("ERROR-02",),
+    catches=("payload-in-log", "payload-in-error", "payload-in-cause", "payload-in-corrupt-error", "payload-in-repr"),
+)
 async def nothing_is_told_of_payloads(ground: Ground) -> None:
     """No payload is in a repr, a log or an error."""
     with _logs(ground) as lines:
@@ -57,14 +87,20 @@ async def nothing_is_told_of_payloads(ground: Ground) -> None:
         await call_declared(ground, store)
         await store.write("b", record)
         told = [repr(store.inner), str(store.inner)]
-        told += await _errors_about(ground, store)
+        told += [*await _errors_about(ground, store), *await _failures(ground, store)]
+        told += await _damage(ground, store)
         await store.close()
-        for verb, arguments in declared_verbs(ground):
+        for verb, arguments in declared_verbs(ground, payload=_CANARY):
             told.append(_tell(await store.refuses(StoreClosedError, verb, *arguments)))
     _expect_silence(ground, [*told, *lines], (_CANARY.decode(), _CANARY.hex()))
 
 
-@law("ERROR-03", proves=("ERROR-02",), hooks=("secrets",), catches=("url-credentials",))
+@law(
+    "ERROR-03",
+    proves=("ERROR-02",),
+    hooks=("secrets",),
+    catches=("url-credentials", "credentials-in-error", "credentials-in-init-error", "credentials-in-log"),
+)
 async def nothing_is_told_of_credentials(ground: Ground) -> None:
     """No credential is in a repr, a log or an error."""
     harness: Secrets = ground.harness  # type: ignore[assignment]
@@ -75,13 +111,26 @@ async def nothing_is_told_of_credentials(ground: Ground) -> None:
         told = [repr(store.inner), str(store.inner), repr(store.inner.capabilities)]
         told.append(_tell(await store.refuses(StoreClosedError, "read", "a")))
         await store.init()
-        told += [repr(store.inner), *await _errors_about(ground, store)]
+        told += [repr(store.inner), *await _errors_about(ground, store), *await _failures(ground, store)]
         await store.close()
         told.append(_tell(await store.refuses(StoreClosedError, "read", "a")))
     _expect_silence(ground, [*told, *lines], harness.secrets)
 
 
-@law("ERROR-04", proves=("ERROR-01",), catches=("limit-lie", "oversize-accepted", "oversize-keeps-part"))
+@law(
+    "ERROR-04",
+    proves=("ERROR-01",),
+    catches=(
+        "limit-lie",
+        "limit-off-by-one",
+        "oversize-accepted",
+        "oversize-keeps-part",
+        "oversize-unavailable",
+        "oversize-without-facts",
+        "oversize-swapped",
+        "oversize-half-batch",
+    ),
+)
 async def too_large(ground: Ground) -> None:
     """A payload at the declared limit is stored; one byte more is SessionTooLargeError before anything is changed."""
     limit = ground.capabilities.max_payload_bytes
@@ -133,9 +182,14 @@ async def _too_large_in_batch(ground: Ground, store: TracedStore, large: Record)
         await store.refuses(SessionTooLargeError, "swap_many", items)
 
 
-@law("ERROR-05", proves=("ERROR-01",), hooks=("corrupt",), catches=("corrupt-poisons-all",))
+@law(
+    "ERROR-05",
+    proves=("ERROR-01",),
+    hooks=("corrupt",),
+    catches=("corrupt-poisons-all", "corrupt-poisons-init", "corrupt-purged", "corrupt-hidden-by-scan"),
+)
 async def damage_stays_where_it_is(ground: Ground) -> None:
-    """One damaged record disturbs neither other sessions nor init, scan and purge."""
+    """One damaged record disturbs neither other sessions nor init, scan and purge, and stays as it is."""
     harness: Corrupts = ground.harness  # type: ignore[assignment]
     store = await ground.open()
     records = {session_id: ground.record(session_id.encode()) for session_id in ground.ids(5)}
@@ -154,36 +208,51 @@ async def damage_stays_where_it_is(ground: Ground) -> None:
         await store.purge()
     for session_id, record in others.items():
         await store.expect(session_id, record)
+    await store.refuses(CorruptSessionError, "read", "session:2")
 
 
 @law(
     "ERROR-06",
     proves=("ERROR-01", "WRITE-01"),
     hooks=("fail",),
-    catches=("swallow-error", "wrong-exception", "error-leaves-change"),
+    catches=(
+        "swallow-error",
+        "swallow-write-error",
+        "swallow-touch-error",
+        "wrong-exception",
+        "failure-is-corrupt",
+        "error-leaves-change",
+        "error-leaves-half",
+        "error-is-final",
+    ),
 )
 async def a_medium_that_fails(ground: Ground) -> None:
     """A medium that fails is StoreUnavailableError for every verb, never "no session"; once mended, all is there."""
-    harness: Fails = ground.harness  # type: ignore[assignment]
     store = await ground.open()
-    record = ground.record(b"kept")
-    await store.write("a", record)
-    await harness.fail(ground.location)
-    try:
+    changes = [Change(ground, verb, f"of {verb}") for verb in verbs_on_a_session(ground)]
+    for change in changes:
+        await store.write(change.session_id, change.old)
+    async with _failing(ground):
+        for change in changes:
+            await store.refuses(StoreUnavailableError, change.verb, *change.arguments)
+    for change in changes:
+        await change.expect_old_or_new(store)
+    async with _failing(ground):
         for verb, arguments in declared_verbs(ground):
             await store.refuses(StoreUnavailableError, verb, *arguments)
-    finally:
-        await harness.mend(ground.location)
-    after = await store.read("a")
-    ground.check(after is not None or _may_be_gone(ground), expected="the session to be there again", got="None")
     new = ground.record(b"new")
     await store.write("a", new)
     await store.expect("a", new)
 
 
-def _may_be_gone(ground: Ground) -> bool:
-    """The verbs that failed include destroy: it may have taken effect."""
-    return ground.capabilities.shared or ground.capabilities.durable
+@asynccontextmanager
+async def _failing(ground: Ground) -> AsyncIterator[None]:
+    harness: Fails = ground.harness  # type: ignore[assignment]
+    await harness.fail(ground.location)
+    try:
+        yield
+    finally:
+        await harness.mend(ground.location)
 
 
 @law("DESTROY-03", proves=("DESTROY-03",), hooks=("corrupt",), catches=("corrupt-undestroyable",))
@@ -198,6 +267,30 @@ async def damaged_records_can_be_destroyed(ground: Ground) -> None:
     record = ground.record()
     await store.write("a", record)
     await store.expect("a", record)
+
+
+async def _failures(ground: Ground, store: TracedStore) -> list[str]:
+    """Make the medium fail in the ways that the harness has, and return all that is told about it."""
+    told = []
+    harness = ground.harness
+    if isinstance(harness, Fails):
+        async with _failing(ground):
+            for verb, arguments in declared_verbs(ground, payload=_CANARY):
+                told.append(_tell(await store.refuses(StoreUnavailableError, verb, *arguments)))
+    if isinstance(harness, Unusable):
+        unusable = ground.trace(harness.make_unusable(clock=ground.clock))
+        told += [repr(unusable.inner), _tell(await unusable.refuses(StoreUnavailableError, "init"))]
+    return told
+
+
+async def _damage(ground: Ground, store: TracedStore) -> list[str]:
+    """Damage a record, if the harness can, and return all that is told about it."""
+    harness = ground.harness
+    if not isinstance(harness, Corrupts):
+        return []
+    await store.write("damaged", ground.record(_CANARY * 10))
+    await harness.corrupt(ground.location, "", "damaged")
+    return [_tell(await store.refuses(CorruptSessionError, "read", "damaged"))]
 
 
 async def _errors_about(ground: Ground, store: TracedStore) -> list[str]:

@@ -12,6 +12,8 @@ __all__ = ("Saboteur", "all_saboteurs")
 _FAMILIES: Final = (
     "capabilities",
     "lifecycle",
+    "errors",
+    "failures",
     "verbs",
     "values",
     "ids",
