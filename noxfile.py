@@ -86,6 +86,13 @@ def authors(session: nox.Session) -> None:
 
 
 @nox.session
+def pages(session: nox.Session) -> None:
+    """Write the parts of the pages for users that are made from the code."""
+    session.install(*_group("test"), *_editable())
+    session.run("python", "-m", "tests.pages")
+
+
+@nox.session
 def chat(session: nox.Session) -> None:
     """Talk to the bot: `nox -s chat -- --store file:.sessions`."""
     session.install(*_editable())
