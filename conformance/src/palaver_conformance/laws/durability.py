@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     "DURABLE-01",
     proves=("DURABLE-01", "CLOSE-01"),
     needs=("durable",),
-    catches=("not-durable-close", "ttl-lost-restart", "destroy-not-durable"),
+    catches=("not-durable-close", "ttl-lost-restart", "destroy-not-durable", "touch-not-durable"),
 )
 async def after_an_orderly_end(ground: Ground) -> None:
     """After close another store on the location finds every session, with all that belongs to it, and no other."""
@@ -57,7 +57,7 @@ async def after_an_orderly_end(ground: Ground) -> None:
     proves=("DURABLE-01", "CANCEL-01"),
     needs=("durable",),
     hooks=("spawn",),
-    catches=("not-durable-kill", "torn-file", "lock-litter", "write-behind"),
+    catches=("not-durable-kill", "torn-file", "lock-litter", "write-behind", "temporary-shown"),
     weight=6,
 )
 async def after_a_kill(ground: Ground) -> None:

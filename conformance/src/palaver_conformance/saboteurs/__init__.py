@@ -14,6 +14,8 @@ _FAMILIES: Final = (
     "lifecycle",
     "errors",
     "failures",
+    "durable",
+    "faults",
     "verbs",
     "values",
     "ids",

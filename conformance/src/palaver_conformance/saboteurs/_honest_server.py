@@ -47,10 +47,10 @@ class ServerStore(HonestStore):
     on which it got its whole answer.
     """
 
-    patience: Final[float] = 1.0
+    patience: float = 1.0
     """After how many seconds without an answer a call gives up."""
 
-    size: Final[int] = 8
+    size: Final = 8
     """How many connections there are at most."""
 
     slots: asyncio.Semaphore
