@@ -6,7 +6,7 @@ import asyncio
 import copy
 import inspect
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from palaver.errors import PalaverError
 from palaver.record import Absent, Record
@@ -21,6 +21,9 @@ if TYPE_CHECKING:
     from palaver_conformance._ground import Ground
 
 __all__ = ("TracedStore",)
+
+_ENDLESS: Final = 20_000
+"""No law makes so many sessions."""
 
 ErrorT = TypeVar("ErrorT", bound=BaseException)
 
@@ -117,6 +120,7 @@ class TracedStore:
         async with aclosing(_closable(iterator)):
             while (session_id := await self._next(iterator)) is not None:
                 seen.append(self._checked_text(session_id))
+                self._ground.check(len(seen) < _ENDLESS, expected="scan() to end", got=f"{len(seen)} ids, and more")
                 yield session_id
         step.text += f" -> {describe(seen)}"
 

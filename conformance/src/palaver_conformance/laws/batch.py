@@ -25,7 +25,12 @@ async def results_are_in_order(ground: Ground) -> None:
         await _expect_read(ground, store, asked, records)
 
 
-@law("BATCH-02", proves=("BATCH-02",), needs=("batch",), catches=("batch-dedup", "batch-first-wins"))
+@law(
+    "BATCH-02",
+    proves=("BATCH-02",),
+    needs=("batch",),
+    catches=("batch-dedup", "batch-first-wins", "batch-repeat-missing"),
+)
 async def ids_may_repeat(ground: Ground) -> None:
     """An id may stand in a batch several times; its items take effect in order."""
     store = await ground.open()
@@ -69,7 +74,7 @@ async def swaps_of_one_id_in_order(ground: Ground) -> None:
     "BATCH-04",
     proves=("BATCH-01", "BATCH-03"),
     needs=("batch", "swap"),
-    catches=("batch-swap-all-or-nothing", "batch-swap-order"),
+    catches=("batch-swap-all-or-nothing", "batch-swap-order", "batch-swap-refused-writes"),
 )
 async def swaps_are_apart(ground: Ground) -> None:
     """Each swap of a batch is decided by itself: some succeed, some are refused, and those change nothing."""
@@ -92,7 +97,7 @@ async def swaps_are_apart(ground: Ground) -> None:
             await store.expect(session_id, expected)
 
 
-@law("BATCH-05", proves=("BATCH-01",), needs=("batch",), catches=("batch-empty",))
+@law("BATCH-05", proves=("BATCH-01",), needs=("batch",), catches=("batch-empty", "batch-empty-reads-all"))
 async def no_items(ground: Ground) -> None:
     """No items are no results, and no error."""
     store = await ground.open()
@@ -137,7 +142,7 @@ async def many_items(ground: Ground) -> None:
     "BATCH-07",
     proves=("BATCH-01", "WRITE-01", "EXPIRY-01"),
     needs=("batch",),
-    catches=("batch-drops-ttl", "batch-sees-expired"),
+    catches=("batch-drops-ttl", "batch-sees-expired", "batch-one-ttl"),
 )
 async def expiry_in_batches(ground: Ground) -> None:
     """What is written in a batch expires as if it were written alone, and a batch sees nothing that has expired."""

@@ -19,25 +19,25 @@ if TYPE_CHECKING:
     from palaver_conformance._traced import TracedStore
 
 
-@law("ID-01", proves=("ID-01",), catches=("id-casefold",))
+@law("ID-01", proves=("ID-01",), catches=("id-casefold", "id-lower-ascii"))
 async def case(ground: Ground) -> None:
     """Ids that differ in case never meet, in any script."""
     await _never_meet(ground, RELATED["case"])
 
 
-@law("ID-02", proves=("ID-01",), catches=("id-normalise", "id-strip-accents", "id-invisible"))
+@law("ID-02", proves=("ID-01",), catches=("id-normalise", "id-strip-accents", "id-invisible", "id-three-bytes"))
 async def normal_form(ground: Ground) -> None:
     """Ids that look alike, in another normal form or with invisible characters, never meet."""
     await _never_meet(ground, RELATED["normal form"])
 
 
-@law("ID-03", proves=("ID-01",), catches=("prefix-read", "prefix-delete"))
+@law("ID-03", proves=("ID-01",), catches=("prefix-read", "prefix-destroy"))
 async def prefix(ground: Ground) -> None:
     """Ids of which one is the beginning or the end of another never meet."""
     await _never_meet(ground, RELATED["prefix"])
 
 
-@law("ID-04", proves=("ID-01",), catches=("id-truncate", "id-long-fail"))
+@law("ID-04", proves=("ID-01",), catches=("id-truncate", "id-long-fail", "id-keeps-the-end", "id-one-byte-too-long"))
 async def length(ground: Ground) -> None:
     """Ids up to the declared length are accepted, and never meet however much they have in common."""
     await _never_meet(ground, long_ids(ground.capabilities.max_id_bytes))
@@ -55,31 +55,31 @@ async def separator(ground: Ground) -> None:
     await _never_meet(ground, RELATED["separator"])
 
 
-@law("ID-07", proves=("ID-01",), catches=("id-strip",))
+@law("ID-07", proves=("ID-01",), catches=("id-strip", "id-trailing-dots"))
 async def white_space(ground: Ground) -> None:
     """Ids that differ in white space, control characters or dots at their end never meet."""
     await _never_meet(ground, RELATED["white space"])
 
 
-@law("ID-08", proves=("ID-01",), catches=("id-path",))
+@law("ID-08", proves=("ID-01",), catches=("id-path", "id-basename", "id-reserved"))
 async def path(ground: Ground) -> None:
     """Ids that look like paths or names with a meaning never meet, and none is refused."""
     await _never_meet(ground, RELATED["path"])
 
 
-@law("ID-09", proves=("ID-01",), catches=("id-wildcard",))
+@law("ID-09", proves=("ID-01",), catches=("id-wildcard", "id-like"))
 async def wildcard(ground: Ground) -> None:
     """Nothing in an id is a wildcard."""
     await _never_meet(ground, RELATED["wildcard"])
 
 
-@law("ID-10", proves=("ID-01",), catches=("id-numeric",))
+@law("ID-10", proves=("ID-01",), catches=("id-numeric", "id-float", "id-uuid"))
 async def number(ground: Ground) -> None:
     """Ids that look like the same number, date or name of nothing never meet."""
     await _never_meet(ground, RELATED["number"])
 
 
-@law("ID-11", proves=("ID-01",), catches=("id-injection",))
+@law("ID-11", proves=("ID-01",), catches=("id-injection", "id-line-injection", "id-placeholder"))
 async def injection(ground: Ground) -> None:
     """Nothing in an id reaches the medium's own language."""
     await _never_meet(ground, RELATED["injection"])

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from palaver_conformance._traced import TracedStore
 
 
-@law("NAMESPACE-01", proves=("NAMESPACE-01",), catches=("ns-leak-read", "ns-casefold", "ns-ignored"))
+@law("NAMESPACE-01", proves=("NAMESPACE-01",), catches=("ns-leak-read", "ns-casefold", "ns-ignored", "ns-slug"))
 async def same_id_in_related_namespaces(ground: Ground) -> None:
     """One id is another session in every namespace, however alike the namespaces are."""
     stores: list[tuple[TracedStore, Record]] = []
@@ -116,7 +116,11 @@ async def long_namespaces(ground: Ground) -> None:
         await other.close()
 
 
-@law("NAMESPACE-07", proves=("NAMESPACE-01",), catches=("ns-second-only", "ns-leak-batch", "ns-leak-touch"))
+@law(
+    "NAMESPACE-07",
+    proves=("NAMESPACE-01",),
+    catches=("ns-second-only", "ns-leak-batch", "ns-leak-touch", "ns-leak-destroy", "ns-leak-swap"),
+)
 async def every_verb_stays_inside(ground: Ground) -> None:
     """No verb of one namespace changes a session of another one."""
     one, other = await ground.open(namespace="one"), await ground.open(namespace="other")
@@ -162,7 +166,7 @@ async def every_namespace_is_whole(ground: Ground) -> None:
             await expect_gone_everywhere(ground, store, session_id, record.version)
 
 
-@law("LOCATION-01", proves=("NAMESPACE-01",), catches=("global-state",))
+@law("LOCATION-01", proves=("NAMESPACE-01",), catches=("global-state", "location-truncate"))
 async def locations_are_apart(ground: Ground) -> None:
     """Stores on two locations have nothing in common."""
     here, there = await ground.open(), await ground.open(location=ground.another_location())
@@ -180,7 +184,12 @@ async def locations_are_apart(ground: Ground) -> None:
     await there.expect("a", two)
 
 
-@law("SHARED-01", proves=("SHARED-01", "READ-02"), needs=("shared",), catches=("no-shared-state", "instance-cache"))
+@law(
+    "SHARED-01",
+    proves=("SHARED-01", "READ-02"),
+    needs=("shared",),
+    catches=("no-shared-state", "instance-cache", "remembers-absence"),
+)
 async def changes_are_seen_at_once(ground: Ground) -> None:
     """What one store does another one on the location sees at once, also where it has looked before."""
     one, other = await ground.open(), await ground.open()
@@ -205,7 +214,7 @@ async def changes_are_seen_at_once(ground: Ground) -> None:
     "SHARED-02",
     proves=("SHARED-01",),
     needs=("shared",),
-    catches=("touch-not-shared", "clear-not-shared", "cas-first-store-only"),
+    catches=("touch-not-shared", "clear-not-shared", "cas-first-store-only", "swap-not-shared", "batch-not-shared"),
 )
 async def every_verb_is_seen(ground: Ground) -> None:
     """What any verb changes is seen by another store on the location at once."""

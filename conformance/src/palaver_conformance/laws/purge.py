@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     "PURGE-01",
     proves=("PURGE-01",),
     needs=("purge",),
-    catches=("purge-removes-live", "purge-miscounts", "purge-threshold"),
+    catches=("purge-removes-live", "purge-miscounts", "purge-threshold", "purge-removes-eternal"),
 )
 async def exactly_what_has_expired(ground: Ground) -> None:
     """Purge removes and counts exactly what has expired: not what lives one millisecond longer, or for ever."""
@@ -52,7 +52,7 @@ async def really_removed(ground: Ground) -> None:
     ground.check(await store.read("b") is not None, expected="what lives to stay", got="None", ids=("b",))
 
 
-@law("PURGE-03", proves=("PURGE-01",), needs=("purge",), catches=("purge-page",), weight=2)
+@law("PURGE-03", proves=("PURGE-01",), needs=("purge",), catches=("purge-page", "purge-count-cut"), weight=2)
 async def many_expired(ground: Ground) -> None:
     """Purge removes all that has expired, however much it is, and leaves what lives among it."""
     store = await ground.open()

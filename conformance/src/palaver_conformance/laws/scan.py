@@ -13,7 +13,13 @@ if TYPE_CHECKING:
     from palaver_conformance._traced import TracedStore
 
 
-@law("SCAN-01", proves=("SCAN-01",), needs=("scan",), catches=("scan-miss-stable", "scan-dup-on-change"), weight=2)
+@law(
+    "SCAN-01",
+    proves=("SCAN-01",),
+    needs=("scan",),
+    catches=("scan-miss-stable", "scan-dup-on-change", "scan-endless"),
+    weight=2,
+)
 async def stable_sessions_are_seen_once(ground: Ground) -> None:
     """A session that is live throughout is seen exactly once, whatever else comes, changes and goes meanwhile."""
     for churn in ("destroy", "create", "overwrite", "mixed"):
@@ -49,7 +55,7 @@ async def _scan_with_churn(ground: Ground, store: TracedStore, churn: str) -> li
     "SCAN-02",
     proves=("SCAN-02", "SCAN-01"),
     needs=("scan",),
-    catches=("scan-page-10", "scan-drops-last", "scan-dup", "scan-shows-destroyed"),
+    catches=("scan-page-10", "scan-drops-last", "scan-dup", "scan-shows-destroyed", "scan-misses-eternal"),
     weight=2,
 )
 async def exactly_what_is_there(ground: Ground) -> None:
@@ -74,7 +80,13 @@ async def exactly_what_is_there(ground: Ground) -> None:
     "SCAN-03",
     proves=("SCAN-03",),
     needs=("scan",),
-    catches=("scan-prefix-wildcard", "scan-prefix-ignored", "scan-prefix-casefold", "scan-prefix-contains"),
+    catches=(
+        "scan-prefix-wildcard",
+        "scan-prefix-ignored",
+        "scan-prefix-casefold",
+        "scan-prefix-contains",
+        "scan-prefix-range",
+    ),
 )
 async def prefixes_are_literal(ground: Ground) -> None:
     """A prefix is compared character by character: no wildcard, no other case or form, never in the middle."""
@@ -125,7 +137,12 @@ async def several_scans(ground: Ground) -> None:
     ground.equal(sorted(one), sorted(each for each in ids if each.startswith("session:1")), "the second scan to show")
 
 
-@law("SCAN-07", proves=("SCAN-01", "EXPIRY-01"), needs=("scan",), catches=("scan-stops-at-expired",))
+@law(
+    "SCAN-07",
+    proves=("SCAN-01", "EXPIRY-01"),
+    needs=("scan",),
+    catches=("scan-stops-at-expired", "scan-page-of-expired"),
+)
 async def expired_in_between(ground: Ground) -> None:
     """Expired sessions are not shown, and what comes after them is."""
     store = await ground.open()

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     "TOUCH-01",
     proves=("TOUCH-01",),
     needs=("touch",),
-    catches=("touch-noop", "touch-new-version", "touch-drops-payload"),
+    catches=("touch-noop", "touch-new-version", "touch-drops-payload", "touch-only-later", "touch-never-ignored"),
 )
 async def moves_the_expiry(ground: Ground) -> None:
     """Touch moves the expiry, earlier and later, to never and back, and payload and version stay."""
@@ -34,7 +34,10 @@ async def moves_the_expiry(ground: Ground) -> None:
 
 
 @law(
-    "TOUCH-02", proves=("TOUCH-02",), needs=("touch",), catches=("touch-creates", "touch-revives", "resurrect-by-touch")
+    "TOUCH-02",
+    proves=("TOUCH-02",),
+    needs=("touch",),
+    catches=("touch-creates", "touch-revives", "resurrect-by-touch", "touch-creates-silently"),
 )
 async def never_creates(ground: Ground) -> None:
     """Touch answers False and creates nothing where there is no session: never written, destroyed or expired."""
@@ -76,7 +79,12 @@ async def touches_one_only(ground: Ground) -> None:
         await store.expect(session_id, None)
 
 
-@law("TOUCH-04", proves=("TOUCH-01", "EXPIRY-01"), needs=("touch",), catches=("touch-past-ignored",))
+@law(
+    "TOUCH-04",
+    proves=("TOUCH-01", "EXPIRY-01"),
+    needs=("touch",),
+    catches=("touch-past-ignored", "touch-zero-is-never"),
+)
 async def into_the_past(ground: Ground) -> None:
     """To touch with an instant that has passed ends the session."""
     store = await ground.open()

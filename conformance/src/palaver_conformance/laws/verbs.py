@@ -66,7 +66,11 @@ async def reading_creates_nothing(ground: Ground) -> None:
         ground.equal(await store.swap("a", ground.record(), ABSENT), True, "swap from ABSENT to answer")
 
 
-@law("WRITE-01", proves=("WRITE-01",), catches=("first-write-wins", "ttl-kept-on-overwrite", "overwrite-merges"))
+@law(
+    "WRITE-01",
+    proves=("WRITE-01",),
+    catches=("first-write-wins", "ttl-kept-on-overwrite", "overwrite-merges", "overwrite-keeps-version"),
+)
 async def writes_replace(ground: Ground) -> None:
     """A write replaces payload, version and expiry of the former record as a whole."""
     store = await ground.open()
@@ -81,7 +85,9 @@ async def writes_replace(ground: Ground) -> None:
     await store.expect("b", None)
 
 
-@law("WRITE-02", proves=("WRITE-02", "EXPIRY-01"), catches=("ttl-negative", "past-write-keeps-old"))
+@law(
+    "WRITE-02", proves=("WRITE-02", "EXPIRY-01"), catches=("ttl-negative", "past-write-keeps-old", "past-write-raises")
+)
 async def writes_in_the_past(ground: Ground) -> None:
     """A record that has already expired is accepted, is not there, and neither is the one that it replaced."""
     store = await ground.open()
@@ -156,7 +162,7 @@ async def one_session_many_times(ground: Ground) -> None:
     await store.expect("a", record)
 
 
-@law("DESTROY-01", proves=("DESTROY-01",), catches=("destroy-noop", "destroy-second-time-noop"))
+@law("DESTROY-01", proves=("DESTROY-01",), catches=("destroy-noop", "destroy-second-time-noop", "tombstone-hides"))
 async def destroyed(ground: Ground) -> None:
     """A session that was destroyed is not there, and nothing of it comes back when its id is used again."""
     store = await ground.open()
@@ -186,7 +192,7 @@ async def destroyed_again(ground: Ground) -> None:
     await store.expect("b", None)
 
 
-@law("DESTROY-04", proves=("DESTROY-01", "ID-01"), catches=("prefix-delete",))
+@law("DESTROY-04", proves=("DESTROY-01", "ID-01"), catches=("prefix-destroy",))
 async def destroys_one_only(ground: Ground) -> None:
     """To destroy a session removes that one only, whatever its id has in common with others."""
     store = await ground.open()

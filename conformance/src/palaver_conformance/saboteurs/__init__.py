@@ -16,11 +16,17 @@ _FAMILIES: Final = (
     "failures",
     "durable",
     "faults",
+    "resources",
     "verbs",
     "values",
     "ids",
     "isolation",
+    "expiry",
     "swap",
+    "batch",
+    "touch",
+    "scan",
+    "purge",
 )
 
 
