@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from palaver.record import ABSENT, Record
@@ -9,10 +10,24 @@ from palaver_conformance._law import LawBroken
 from palaver_conformance._steps import describe
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
+    from palaver_conformance.harness import Fails
 
-__all__ = ("Change", "verbs_on_a_session")
+__all__ = ("Change", "failing", "verbs_on_a_session")
+
+
+@asynccontextmanager
+async def failing(ground: Ground) -> AsyncIterator[None]:
+    """Let the medium fail inside the block; the harness has the hook `fail`."""
+    harness: Fails = ground.harness  # type: ignore[assignment]
+    await harness.fail(ground.location)
+    try:
+        yield
+    finally:
+        await harness.mend(ground.location)
 
 
 def verbs_on_a_session(ground: Ground) -> list[str]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from palaver.errors import (
@@ -16,11 +16,11 @@ from palaver.errors import (
 from palaver.record import ABSENT, Record
 from palaver_conformance._law import LawBroken, NotRun, law
 from palaver_conformance.harness import Corrupts, Fails, Unusable
-from palaver_conformance.laws._change import Change, verbs_on_a_session
+from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import Iterator
 
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
@@ -232,27 +232,17 @@ async def a_medium_that_fails(ground: Ground) -> None:
     changes = [Change(ground, verb, f"of {verb}") for verb in verbs_on_a_session(ground)]
     for change in changes:
         await store.write(change.session_id, change.old)
-    async with _failing(ground):
+    async with failing(ground):
         for change in changes:
             await store.refuses(StoreUnavailableError, change.verb, *change.arguments)
     for change in changes:
         await change.expect_old_or_new(store)
-    async with _failing(ground):
+    async with failing(ground):
         for verb, arguments in declared_verbs(ground):
             await store.refuses(StoreUnavailableError, verb, *arguments)
     new = ground.record(b"new")
     await store.write("a", new)
     await store.expect("a", new)
-
-
-@asynccontextmanager
-async def _failing(ground: Ground) -> AsyncIterator[None]:
-    harness: Fails = ground.harness  # type: ignore[assignment]
-    await harness.fail(ground.location)
-    try:
-        yield
-    finally:
-        await harness.mend(ground.location)
 
 
 @law("DESTROY-03", proves=("DESTROY-03",), hooks=("corrupt",), catches=("corrupt-undestroyable",))
@@ -274,7 +264,7 @@ async def _failures(ground: Ground, store: TracedStore) -> list[str]:
     told = []
     harness = ground.harness
     if isinstance(harness, Fails):
-        async with _failing(ground):
+        async with failing(ground):
             for verb, arguments in declared_verbs(ground, payload=_CANARY):
                 told.append(_tell(await store.refuses(StoreUnavailableError, verb, *arguments)))
     if isinstance(harness, Unusable):

@@ -14,14 +14,19 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from palaver.errors import CorruptSessionError, StoreUnavailableError
+from palaver.record import ABSENT
 from palaver_conformance._blocking import blocking_calls, longest_stall
 from palaver_conformance._law import Level, NotRun, law
 from palaver_conformance._payloads import random_bytes
+from palaver_conformance.harness import Corrupts, Fails
+from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from palaver.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 
@@ -30,11 +35,12 @@ _LARGE_STALL_SECONDS = 0.1
 _TRIALS = 5
 
 
-@law("LOOP-01", proves=("LOOP-01",), catches=("block-loop", "sync-file-io"))
+@law("LOOP-01", proves=("LOOP-01",), catches=("block-loop", "sync-file-io", "sync-file-io-large", "sync-init"))
 async def no_blocking_call(ground: Ground) -> None:
     """No verb makes a call that waits for a disk, a lock or the network on the event loop."""
     store = await ground.open()
     await _use_all(ground, store)
+    await _use_large(ground, store)
     await store.close()
     await store.init()
     # What is done once, like an import, was done above.
@@ -43,11 +49,12 @@ async def no_blocking_call(ground: Ground) -> None:
         await store.close()
         await store.init()
         await _use_all(ground, store)
+        await _use_large(ground, store)
     counted = [f"{call} ({times} times)" for call, times in Counter(found).most_common(3)]
     ground.check(not found, expected="no blocking call on the event loop", got="; ".join(counted))
 
 
-@law("LOOP-02", proves=("LOOP-01",), catches=("block-loop", "sleep-in-verb", "lock-held-blocking"))
+@law("LOOP-02", proves=("LOOP-01",), catches=("block-loop", "busy-in-verb", "lock-held-blocking"))
 async def the_loop_goes_on(ground: Ground) -> None:
     """While a verb runs the event loop does not stand still."""
     store = await ground.open()
@@ -56,6 +63,7 @@ async def the_loop_goes_on(ground: Ground) -> None:
     for name in ("read", "destroy"):
         verb = getattr(store, name)
         await _expect_no_stall(ground, f"{name}()", _STALL_SECONDS, partial(verb, "a"))
+    await _expect_no_stall(ground, "close() and init()", _STALL_SECONDS, partial(_reopen, store))
 
 
 @law("LOOP-03", proves=("LOOP-01",), level=Level.SHOULD, catches=("cpu-hog",))
@@ -87,8 +95,46 @@ async def _use_all(ground: Ground, store: TracedStore) -> None:
     await call_declared(ground, store)
 
 
+async def _use_large(ground: Ground, store: TracedStore) -> None:
+    """What is large may take another path."""
+    size = min(300_000, ground.capabilities.max_payload_bytes or 300_000)
+    record = ground.record(random_bytes(ground.random, size))
+    await store.write("large", record)
+    await store.read("large")
+    if ground.capabilities.swap:
+        await store.swap("large", ground.record(record.payload), record.version)
+    if ground.capabilities.batch:
+        await store.write_many([("large", record), ("small", ground.record())])
+        await store.read_many(["large", "small"])
+    await store.destroy("large")
+
+
+async def _reopen(store: TracedStore) -> None:
+    await store.close()
+    await store.init()
+
+
+@law("LOOP-04", proves=("INIT-04",), level=Level.SHOULD, catches=("loop-bound",))
+def another_loop(ground: Ground) -> None:
+    """A store that was closed in one event loop can be opened in another one."""
+    store = ground.make()
+    record = ground.record()
+    asyncio.run(_use_and_close(ground, store, record))
+    asyncio.run(_use_and_close(ground, store, record))
+    asyncio.run(ground.close())
+
+
+async def _use_and_close(ground: Ground, store: TracedStore, record: Record) -> None:
+    async with store:
+        await asyncio.gather(*(store.write(session_id, record) for session_id in ground.ids(20)))
+        await store.expect("session:7", record)
+
+
 @law(
-    "CLOSE-02", proves=("CLOSE-02",), catches=("task-leak", "thread-leak", "fd-leak-on-close", "timers-leak"), weight=2
+    "CLOSE-02",
+    proves=("CLOSE-02",),
+    catches=("task-leak", "task-leak-on-close", "thread-leak", "fd-leak-on-close", "timers-leak"),
+    weight=2,
 )
 async def nothing_is_left_open(ground: Ground) -> None:
     """Close leaves no task, timer, thread or file descriptor behind, however often a store is opened."""
@@ -110,7 +156,7 @@ async def _open_and_close(ground: Ground) -> None:
     ground.forget(store)
 
 
-@law("RESOURCE-01", proves=("CLOSE-02",), catches=("task-leak", "fd-leak", "timers-leak", "conn-leak"), weight=2)
+@law("RESOURCE-01", proves=("CLOSE-02",), catches=("task-leak", "fd-leak", "timers-leak", "conn-per-call"), weight=2)
 async def calls_leave_nothing_behind(ground: Ground) -> None:
     """A store that is used for long holds no more tasks, timers, threads and descriptors than at first."""
     store = await ground.open()
@@ -156,9 +202,9 @@ async def _leave_early(store: TracedStore) -> None:
             return
 
 
-@law("RESOURCE-02", proves=("DESTROY-01",), catches=("memory-growth",), weight=2)
+@law("RESOURCE-02", proves=("DESTROY-01",), catches=("memory-growth", "keeps-history"), weight=2)
 async def destroyed_sessions_are_forgotten(ground: Ground) -> None:
-    """A process does not keep in memory what was destroyed."""
+    """A process does not keep in memory what was destroyed or overwritten."""
     # Called without its trace, which needs memory itself.
     store = (await ground.open()).inner
     size, count = min(16_384, ground.capabilities.max_payload_bytes or 16_384), 60
@@ -170,9 +216,10 @@ async def destroyed_sessions_are_forgotten(ground: Ground) -> None:
             await store.write(session_id, ground.record(random_bytes(ground.random, size), lives=60_000))
             await store.read(session_id)
             await store.destroy(session_id)
+            await store.write("overwritten", ground.record(random_bytes(ground.random, size)))
 
     grown = await _growth(work)
-    got = f"{grown:,} bytes more after {count} sessions of {size:,} bytes"
+    got = f"{grown:,} bytes more after {count} sessions of {size:,} bytes, and as many writes of one session"
     ground.check(grown < size * count / 3 + 4_096, expected="memory to be given back", got=got)
 
 
@@ -253,3 +300,43 @@ def _expect_no_growth(ground: Ground, before: Counter[str], after: Counter[str],
     grown = {name: after[name] - before[name] for name in after if after[name] - before[name] >= cycles}
     got = ", ".join(f"{count} more {name}" for name, count in grown.items())
     ground.check(not grown, expected=f"nothing to be left behind by {cycles} rounds", got=got)
+
+
+@law(
+    "RESOURCE-04",
+    proves=("CLOSE-02",),
+    catches=("leak-on-error", "leak-on-failure", "leak-on-refusal", "leak-on-cancel"),
+    weight=2,
+)
+async def what_goes_wrong_leaves_nothing_behind(ground: Ground) -> None:
+    """Calls that are refused, are cancelled or fail hold nothing open afterwards."""
+    store = await ground.open()
+    await store.write("a", ground.record())
+    if isinstance(ground.harness, Corrupts):
+        await store.write("damaged", ground.record(b"x" * 100))
+        await ground.harness.corrupt(ground.location, "", "damaged")
+    await _expect_no_growth_by(ground, 10, lambda: _go_wrong(ground, store))
+    if isinstance(ground.harness, Fails):
+        async with failing(ground):
+            await _expect_no_growth_by(ground, 6, lambda: store.refuses(StoreUnavailableError, "read", "a"))
+
+
+async def _expect_no_growth_by(ground: Ground, cycles: int, work: Callable[[], Awaitable[Any]]) -> None:
+    for _ in range(2):
+        await work()
+    before = await _census()
+    for _ in range(cycles):
+        await work()
+    _expect_no_growth(ground, before, await _census(), cycles)
+
+
+async def _go_wrong(ground: Ground, store: TracedStore) -> None:
+    if ground.capabilities.swap:
+        await store.swap("a", ground.record(), ABSENT)
+    for verb in verbs_on_a_session(ground):
+        task = asyncio.ensure_future(getattr(store.inner, verb)(*Change(ground, verb, "b").arguments))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.wait([task])
+    if isinstance(ground.harness, Corrupts):
+        await store.refuses(CorruptSessionError, "read", "damaged")

@@ -50,7 +50,7 @@ class _Buffered(FileStore):
             super().save(*self.unsaved.popitem())
 
 
-@saboteur("not-durable-close", law="DURABLE-01", words="None (no live record)")
+@saboteur("not-durable-close", law="DURABLE-01", words="the touched session to live")
 class CloseForgetsTheLast(_Buffered):
     """What was written last is not yet saved when the store is closed, and is lost."""
 
