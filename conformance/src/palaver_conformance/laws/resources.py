@@ -235,12 +235,13 @@ async def ids_are_forgotten(ground: Ground) -> None:
     if ground.profile.name == "smoke":
         raise NotRun("it takes more sessions than the profile smoke has time for")
     store = (await ground.open()).inner
-    count = 400
+    # Long ids, so that they are seen among what else comes and goes in memory.
+    length, count = min(250, ground.capabilities.max_id_bytes), 400
 
     async def work(turn: int) -> None:
         for number in range(count):
             ground.beat()
-            session_id = f"once:{turn}:{number}"
+            session_id = f"{turn}:{number}:".ljust(length, "x")
             await store.read(session_id)
             if number % 4 == 0:
                 await store.write(session_id, ground.record())
