@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from hypothesis import HealthCheck, Phase, seed, settings
@@ -33,6 +34,8 @@ _PAYLOADS: Final = st.one_of(st.integers(0, len(PAYLOADS) - 1).map(PAYLOADS.__ge
 _ITEMS: Final = st.builds(WriteItem, _IDS, _PAYLOADS, _LIVES, st.sampled_from(EXPECTED))
 _MANY_ITEMS: Final = st.lists(_ITEMS, max_size=5).map(tuple)
 _MANY_IDS: Final = st.lists(_IDS, max_size=5).map(tuple)
+_VERBS: Final = st.sampled_from(["write", "swap", "touch", "destroy", "read"])
+_WORK: Final = st.lists(st.tuples(_VERBS, _ITEMS), min_size=3, max_size=6)
 
 
 _FEWEST_RUNS: Final = 8
@@ -106,6 +109,14 @@ class StoreMachine(RuleBasedStateMachine):
     def touch(self, store: int, session_id: str, lives: int | None) -> None:
         """Touch."""
         self._perform(Operation("touch", store, ids=(session_id,), lives=lives))
+
+    @rule(store=_STORES, session_id=_IDS, work=_WORK)
+    def work_on_one(self, store: int, session_id: str, work: list[tuple[str, WriteItem]]) -> None:
+        """Do one thing after another to one session: what goes wrong between verbs shows there first."""
+        for verb, item in work:
+            if (verb == "touch" or self._fits(item)) and getattr(self.ground.capabilities, verb, True):
+                own = replace(item, session_id=session_id)
+                self._perform(Operation(verb, store, ids=(session_id,), items=(own,), lives=item.lives))
 
     @precondition(lambda self: self._declares("batch"))
     @rule(store=_STORES, ids=_MANY_IDS)

@@ -197,7 +197,7 @@ class ExpiryOverflow32(_Dating):
         return min(expires_at, 2_147_483_647_999)
 
 
-@saboteur("expiry-float", law="VALUE-04", words="expires_at 170")
+@saboteur("expiry-float", law="VALUE-04", words="expires_at 4398046511102")
 class ExpiryFloat(_Dating):
     """An expiry is kept as a float of seconds and cut, so that a millisecond is lost now and then."""
 
