@@ -249,7 +249,7 @@ async def ids_are_forgotten(ground: Ground) -> None:
 
     grown = await _growth(work)
     got = f"{grown:,} bytes more after {count} ids"
-    ground.check(grown < 60 * count, expected="memory to be given back", got=got)
+    ground.check(grown < length * count / 2 + 4_096, expected="memory to be given back", got=got)
 
 
 async def _growth(work: Callable[[int], Awaitable[None]]) -> int:
