@@ -13,6 +13,9 @@ if TYPE_CHECKING:
     from palaver_conformance._traced import TracedStore
 
 
+_STABLE = 40
+
+
 @law(
     "SCAN-01",
     proves=("SCAN-01",),
@@ -25,8 +28,8 @@ async def stable_sessions_are_seen_once(ground: Ground) -> None:
     for churn in ("destroy", "create", "overwrite", "mixed"):
         ground.move()
         store = await ground.open()
-        stable = ground.ids(60, "stable:")
-        for number in range(60):
+        stable = ground.ids(_STABLE, "stable:")
+        for number in range(_STABLE):
             await store.write(f"before:{number}", ground.record())
             await store.write(stable[number], ground.record())
         seen = await _scan_with_churn(ground, store, churn)
@@ -42,12 +45,12 @@ async def _scan_with_churn(ground: Ground, store: TracedStore, churn: str) -> li
     async for session_id in store.scan():
         seen.append(session_id)
         number = len(seen) - 1
-        if churn in ("destroy", "mixed") and number < 60:
-            await store.destroy(f"before:{59 - number}")
-        if churn in ("create", "mixed") and number < 60:
+        if churn in ("destroy", "mixed") and number < _STABLE:
+            await store.destroy(f"before:{_STABLE - 1 - number}")
+        if churn in ("create", "mixed") and number < _STABLE:
             await store.write(f"after:{number}", ground.record())
         if churn in ("overwrite", "mixed"):
-            await store.write(f"stable:{(number * 7) % 60}", ground.record(b"x" * (number % 50)))
+            await store.write(f"stable:{(number * 7) % _STABLE}", ground.record(b"x" * (number % 50)))
     return seen
 
 

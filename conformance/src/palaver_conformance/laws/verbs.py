@@ -214,7 +214,7 @@ async def destroys_one_only(ground: Ground) -> None:
         "long-prefix-2",
     ]
     records = {session_id: ground.record(session_id.encode()) for session_id in ground.acceptable(ids)}
-    for victim in records:
+    for victim in ground.cases(records, at_least=6):
         ground.begin_case()
         for session_id, record in records.items():
             await store.write(session_id, record)
