@@ -35,7 +35,7 @@ async def same_id_in_related_namespaces(ground: Ground) -> None:
         await store.expect("a", record if number % 2 else None)
 
 
-@law("NAMESPACE-02", proves=("NAMESPACE-01", "ID-01"), catches=("id-separator", "ns-key-join"))
+@law("NAMESPACE-02", proves=("NAMESPACE-01", "ID-01"), catches=("ns-key-join",))
 async def the_boundary_between(ground: Ground) -> None:
     """Where the namespace ends and the id begins is always clear."""
     for separator in ground.cases(SEPARATORS, at_least=12):
@@ -119,7 +119,7 @@ async def long_namespaces(ground: Ground) -> None:
 @law(
     "NAMESPACE-07",
     proves=("NAMESPACE-01",),
-    catches=("ns-second-only", "ns-leak-batch", "ns-leak-touch", "ns-leak-destroy", "ns-leak-swap"),
+    catches=("ns-leak-batch", "ns-leak-touch", "ns-leak-destroy", "ns-leak-swap"),
 )
 async def every_verb_stays_inside(ground: Ground) -> None:
     """No verb of one namespace changes a session of another one."""

@@ -347,7 +347,7 @@ class SweepsTooMuch(HonestStore):
             self.remove(session_id)
 
 
-@saboteur("expiry-of-one-is-of-all", law="EXPIRY-09", words="got:      ")
+@saboteur("expiry-of-one-is-of-all", law="EXPIRY-09", words="expected: None (no live record)")
 class ExpiryOfOneIsOfAll(HonestStore):
     """The whole location expires when the session expires that was written last."""
 

@@ -45,6 +45,7 @@ class ScanMissStable(HonestStore):
         while place < len(ids := self.own_ids()):
             if ids[place].startswith(prefix) and self.is_live(ids[place]):
                 yield ids[place]
+                await self.begin()
             place += 1
 
 

@@ -355,7 +355,7 @@ class Resurrect(HonestStore):
             super().put(session_id, former)
 
 
-@saboteur("stale-every-7th", law="MODEL-02", words="got:      ")
+@saboteur("stale-every-7th", law="MODEL-02", words="expected: Record")
 class StaleEvery7th(HonestStore):
     """Every seventh read shows what was there before the last write."""
 
@@ -373,7 +373,7 @@ class StaleEvery7th(HonestStore):
         return former if is_stale and isinstance(former, Record) else record
 
 
-@saboteur("wrong-after-many-calls", law="MODEL-02", words="got:      ")
+@saboteur("wrong-after-many-calls", law="MODEL-02", words="touch to answer True")
 class WrongAfterManyCalls(HonestStore):
     """After two hundred calls touch forgets to answer."""
 
