@@ -7,12 +7,15 @@ from typing import TYPE_CHECKING, Any
 
 from palaver.errors import PalaverError
 from palaver_conformance._interrupt import interrupt
+from palaver_conformance._judge import judge
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance._steps import describe
+from palaver_conformance._workload import Client
+from palaver_conformance.history import Recorder
 from palaver_conformance.laws._change import Change, verbs_on_a_session
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from palaver.record import Record
     from palaver_conformance._ground import Ground
@@ -20,9 +23,15 @@ if TYPE_CHECKING:
     from palaver_conformance._traced import TracedStore
 
 _MOST_AWAITS = 30
+_DELAYS = (0, 0.0001, 0, 0.0003, 0.001, 0.002)
 
 
-@law("CANCEL-01", proves=("CANCEL-01",), catches=("cancel-half", "cancel-loses-record", "cancel-torn"), weight=2)
+@law(
+    "CANCEL-01",
+    proves=("CANCEL-01",),
+    catches=("cancel-half", "cancel-loses-record", "cancel-torn", "cancel-touches"),
+    weight=2,
+)
 async def old_or_new(ground: Ground) -> None:
     """A call that is cancelled at any of its awaits leaves the old record or the new one."""
     store = await ground.open()
@@ -33,7 +42,12 @@ async def old_or_new(ground: Ground) -> None:
     await _sweep(ground, store, check)
 
 
-@law("CANCEL-02", proves=("CANCEL-01",), catches=("cancel-poison", "cancel-keeps-lock"), weight=2)
+@law(
+    "CANCEL-02",
+    proves=("CANCEL-01",),
+    catches=("cancel-poison", "cancel-keeps-lock", "cancel-keeps-lock-of-id", "cancel-closes"),
+    weight=2,
+)
 async def the_store_stays_usable(ground: Ground) -> None:
     """After a call was cancelled at any of its awaits, the next calls on the store get their own answers."""
     store = await ground.open()
@@ -74,7 +88,7 @@ async def nothing_happens_late(ground: Ground) -> None:
         await store.expect(session_id, record)
 
 
-@law("CANCEL-04", proves=("CANCEL-01",), catches=("cancel-swallowed", "cancel-becomes-error"))
+@law("CANCEL-04", proves=("CANCEL-01",), catches=("cancel-swallowed", "cancel-becomes-error", "cancel-retried"))
 async def cancellation_is_passed_on(ground: Ground) -> None:
     """A task whose call is cancelled ends cancelled: nothing swallows it or makes another error of it."""
     store = await ground.open()
@@ -121,7 +135,7 @@ async def opening_and_closing(ground: Ground) -> None:
         await store.expect("a", record)
 
 
-@law("CANCEL-07", proves=("CANCEL-01",), catches=("cancel-takes-others",))
+@law("CANCEL-07", proves=("CANCEL-01",), catches=("cancel-takes-others", "cancel-fails-others"))
 async def others_go_on(ground: Ground) -> None:
     """To cancel one of several calls at once disturbs none of the others."""
     store = await ground.open()
@@ -133,12 +147,53 @@ async def others_go_on(ground: Ground) -> None:
             await asyncio.sleep(0)
         tasks[2].cancel()
         reads[1].cancel()
-        await asyncio.wait([*tasks, *reads])
+        outcomes = await asyncio.gather(*tasks, *reads, return_exceptions=True)
+        for number, outcome in enumerate(outcomes):
+            if number not in (2, 7):
+                ground.check(outcome is None, expected="the other calls to go on", got=outcome)
         for number, (session_id, record) in enumerate(records.items()):
             if number != 2:
-                tasks[number].result()
                 await store.expect(session_id, record)
-        ground.equal([reads[0].result(), reads[2].result()], [None, None], "the other reads to return")
+
+
+@law("CANCEL-08", proves=("CANCEL-01", "SWAP-02"), catches=("cancel-releases-lock",), weight=3)
+async def among_others(ground: Ground) -> None:
+    """While calls are cancelled, there is one order of all calls that explains every answer that came."""
+    store = await ground.open()
+    for number in ground.cases(range(ground.profile.histories), at_least=4):
+        recorder = Recorder(ground.clock, cancelled_is_over=True)
+        ids = [f"h{number}:{name}" for name in "ab"]
+        clients = [
+            Client(recorder, f"client {index}", store.inner, seed=f"{ground.seed}:{number}:{index}")
+            for index in range(5)
+        ]
+        patient = [asyncio.ensure_future(each.run(ids, 8, ground.capabilities)) for each in clients[:3]]
+        impatient = [asyncio.ensure_future(_lose_patience(ground, each, ids)) for each in clients[3:]]
+        await _until_all_end(ground, [*patient, *impatient])
+        judge(ground, recorder.history())
+
+
+async def _lose_patience(ground: Ground, client: Client, ids: Sequence[str]) -> None:
+    """Cancel calls after some turns of the loop, or some tenths of a millisecond."""
+    for _ in range(8):
+        task = asyncio.ensure_future(client.run(ids, 1, ground.capabilities))
+        for _ in range(ground.random.choice([1, 2, 3, 4, 6])):
+            await asyncio.sleep(ground.random.choice([0, 0, 0, 0.0003]))
+        task.cancel()
+        await asyncio.wait([task])
+        if not task.cancelled():
+            task.result()
+
+
+async def _until_all_end(ground: Ground, tasks: list[asyncio.Task[None]]) -> None:
+    ground.beat()
+    _, hanging = await asyncio.wait(tasks, timeout=ground.profile.call_seconds)
+    for task in hanging:
+        task.cancel()
+    ground.has_hung = ground.has_hung or bool(hanging)
+    ground.check(not hanging, expected="all calls to end", got=f"{len(hanging)} clients wait for ever")
+    for task in tasks:
+        task.result()
 
 
 async def _sweep(ground: Ground, store: TracedStore, check: Callable[[Change, Interrupted], Any]) -> None:
@@ -180,11 +235,11 @@ async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[
         + ["swap"] * ground.capabilities.swap
         + ["touch"] * ground.capabilities.touch
     )
-    for number in ground.cases(range(2 * ground.profile.generated), at_least=20):
+    for number in ground.cases(range(3 * ground.profile.generated), at_least=36):
         case = Change(ground, verbs[number % len(verbs)], f"random {number}")
         await store.write(case.session_id, case.old)
         task = asyncio.ensure_future(getattr(store.inner, case.verb)(*case.arguments))
-        await asyncio.sleep(ground.random.choice([0, 0, 0.0001, 0.0003, 0.001, 0.002]))
+        await asyncio.sleep(_DELAYS[number // len(verbs) % len(_DELAYS)])
         task.cancel()
         await asyncio.wait([task], timeout=ground.profile.call_seconds)
         if not task.done():

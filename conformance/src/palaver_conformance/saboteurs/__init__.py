@@ -17,6 +17,7 @@ _FAMILIES: Final = (
     "durable",
     "faults",
     "resources",
+    "cancellation",
     "verbs",
     "values",
     "ids",
