@@ -62,6 +62,20 @@ async def test_it_can_be_opened_again() -> None:
     assert (door.opened, door.closed) == (2, 2)
 
 
+def test_it_may_be_used_in_several_event_loops_one_after_another() -> None:
+    """With many at once in each, who wait for each other."""
+    door, lifecycle = Door(), Lifecycle("<Store>")
+
+    async def use() -> None:
+        await asyncio.gather(*(lifecycle.open(door.open) for _ in range(3)))
+        await asyncio.gather(*(lifecycle.close(door.close) for _ in range(3)))
+
+    for _ in range(2):
+        asyncio.run(use())
+
+    assert (door.opened, door.closed) == (2, 2)
+
+
 async def test_a_failed_opening_leaves_it_closed() -> None:
     """The error comes through, and the next try is a new one."""
     door, lifecycle = Door(), Lifecycle("<Store>")

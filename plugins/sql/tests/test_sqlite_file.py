@@ -142,6 +142,18 @@ async def test_init_is_idempotent_and_keeps_what_is_there(url: str) -> None:
             assert await third.read("a") == record
 
 
+async def test_init_waits_for_somebody_who_is_writing(file: Path, query: Query, url: str) -> None:
+    """A database that is not in WAL mode yet is switched once the one who is writing has finished."""
+    await query("CREATE TABLE users (name TEXT)")
+    store = SQLSessionStore(url)
+    async with locked(file):
+        opening = asyncio.ensure_future(store.init())
+        await asyncio.wait([opening], timeout=0.1)
+        assert not opening.done()
+    async with await opening:
+        assert await query("PRAGMA journal_mode") == [("wal",)]
+
+
 async def test_close_leaves_no_thread_behind(url: str) -> None:
     """After close, none of the store's threads is running, and no file is open."""
     before = set(threading.enumerate())

@@ -79,8 +79,9 @@ def choose_dialect(url: str | URL) -> Dialect:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from error
+    except (ArgumentError, ValueError):
+        # Without its cause: SQLAlchemy 2.0 quotes the text, and a password may be in it.
+        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from None
     name = parsed.get_backend_name().lower()
     if name not in _DIALECTS:
         raise InvalidOptionError(f"{name!r} is not supported; there is {', '.join(sorted(_DIALECTS))}", option="url")

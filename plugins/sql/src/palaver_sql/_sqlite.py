@@ -6,11 +6,9 @@ a thread as well, but makes the trip three or four times for every statement.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -22,8 +20,10 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from palaver.errors import InvalidOptionError
+from palaver.threads import Threads
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from sqlalchemy import URL, Connection, Engine, Insert, Table
@@ -94,7 +94,7 @@ class SQLite:
         """Where the file is."""
         return f"sqlite:///{self._path}"
 
-    def connect(self, size: int) -> _Threads:
+    def connect(self, size: int) -> _Connections:
         engine = create_engine(
             "sqlite+pysqlite://",
             creator=self._open,
@@ -103,7 +103,7 @@ class SQLite:
             max_overflow=0,
             hide_parameters=True,
         )
-        return _Threads(engine, size)
+        return _Connections(engine, size)
 
     def prepare(self, connection: Connection) -> None:
         """Switch to the write-ahead log, in which readers wait for nobody.
@@ -153,27 +153,25 @@ class SQLite:
         return _REASONS.get(_code(error)) or str(error.orig)
 
 
-class _Threads:
+class _Connections:
     """Connections that are used in threads, so that the event loop waits for no disk."""
 
     def __init__(self, engine: Engine, size: int) -> None:
         self._engine = engine
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="palaver-sqlite")
+        self._threads = Threads(size, "palaver-sqlite")
 
     def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        return self._threads.start(self._run, work)
 
     async def close(self) -> None:
-        # In a thread of the loop's own: the others are what it waits for.
-        await asyncio.to_thread(self._close)
+        try:
+            await self._threads.run(self._engine.dispose)
+        finally:
+            await self._threads.close()
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection:
             return work(connection)
-
-    def _close(self) -> None:
-        self._engine.dispose()
-        self._threads.shutdown()
 
 
 def _set_up(connection: sqlite3.Connection) -> None:
