@@ -44,7 +44,7 @@ def _check_container(container: dict[str, Any] | list[Any], trail: _Trail, depth
         _check_keys(container, trail)
     for key, value in container.items() if type(container) is dict else enumerate(container):
         kind = type(value)
-        # Most values are ASCII text or a small number: these are let pass without a call, for this is walked every turn.
+        # Most values are ASCII text or a small number: they pass without a call, for this is walked in every turn.
         if (kind is str and value.isascii()) or (kind is int and _MIN_INT <= value <= _MAX_INT):
             continue
         if kind is dict or kind is list:
