@@ -1,0 +1,1 @@
+"""Palaver sessions in Redis."""
