@@ -7,18 +7,39 @@ had, its tests are skipped with the reason; with `CI` set in the environment the
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Protocol, TypeVar
 
 import pytest
 
-from palaver_test_servers.server import Server, ServerMissingError
+from palaver_test_servers.server import ServerMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-__all__ = ("running", "url_from_environment")
+    from palaver_test_servers.mongo import MongoReplicaSet, MongoServer
+    from palaver_test_servers.redis import RedisCluster, RedisSentinel, RedisServer
 
-ServerT = TypeVar("ServerT", bound=Server)
+__all__ = (
+    "mongo_replica_set",
+    "mongo_server",
+    "mongodb_url",
+    "redis_cluster",
+    "redis_sentinel",
+    "redis_server",
+    "redis_url",
+    "running",
+    "url_from_environment",
+)
+
+
+class Stoppable(Protocol):
+    """One server, or several that belong together."""
+
+    def stop(self) -> None:
+        """End it."""
+
+
+ServerT = TypeVar("ServerT", bound=Stoppable)
 
 
 def url_from_environment(variable: str) -> str | None:
@@ -36,3 +57,55 @@ def running(start: Callable[[], ServerT]) -> Iterator[ServerT]:
         yield server
     finally:
         server.stop()
+
+
+@pytest.fixture(scope="session")
+def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
+    """A MongoDB server."""
+    from palaver_test_servers.mongo import MongoServer
+
+    yield from running(MongoServer(tmp_path_factory.mktemp("mongo")).start)
+
+
+@pytest.fixture(scope="session")
+def mongodb_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a MongoDB server: yours, in `PALAVER_MONGODB_URL`, or one that is started."""
+    return url_from_environment("PALAVER_MONGODB_URL") or request.getfixturevalue("mongo_server").url
+
+
+@pytest.fixture(scope="session")
+def mongo_replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoReplicaSet]:
+    """A MongoDB replica set of three servers."""
+    from palaver_test_servers.mongo import MongoReplicaSet
+
+    yield from running(MongoReplicaSet(tmp_path_factory.mktemp("mongo-set")).start)
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A Redis server."""
+    from palaver_test_servers.redis import RedisServer
+
+    yield from running(RedisServer(tmp_path_factory.mktemp("redis")).start)
+
+
+@pytest.fixture(scope="session")
+def redis_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a Redis server: yours, in `PALAVER_REDIS_URL`, or one that is started."""
+    return url_from_environment("PALAVER_REDIS_URL") or request.getfixturevalue("redis_server").url
+
+
+@pytest.fixture(scope="session")
+def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
+    """A Redis Cluster of three servers."""
+    from palaver_test_servers.redis import RedisCluster
+
+    yield from running(RedisCluster(tmp_path_factory.mktemp("redis-cluster")).start)
+
+
+@pytest.fixture(scope="session")
+def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
+    """A Redis server, its replica, and a Sentinel that watches both."""
+    from palaver_test_servers.redis import RedisSentinel
+
+    yield from running(RedisSentinel(tmp_path_factory.mktemp("redis-sentinel")).start)
