@@ -25,6 +25,8 @@ __all__ = ("Place", "Timeouts", "check_client", "connect", "describe")
 # unread answers.
 _PROTOCOL: Final = 2
 
+_FOR_SENTINEL: Final = ("protocol", "driver_info", "socket_connect_timeout", "socket_timeout", "retry")
+
 
 Place: TypeAlias = "Location | Redis | RedisCluster"
 """What a store is made with: a URL, understood, or a client."""
@@ -46,6 +48,7 @@ async def connect(place: Place, timeouts: Timeouts) -> Connections:
         return PoolConnections(place.connection_pool)
     options: dict[str, Any] = {
         "protocol": _PROTOCOL,
+        "driver_info": None,  # redis-py looks up its own version, which reads files, and sends it with two commands
         "socket_connect_timeout": timeouts.connect,
         "socket_timeout": timeouts.answer,
         "retry": Retry(NoBackoff(), 0),
@@ -116,12 +119,9 @@ def _through_sentinel(location: Location, options: dict[str, Any]) -> Connection
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs={
-            "protocol": _PROTOCOL,
-            "socket_connect_timeout": options["socket_connect_timeout"],
-            "socket_timeout": options["socket_timeout"],
-            "retry": options["retry"],
-            "ssl": location.tls,
+            **{name: options[name] for name in _FOR_SENTINEL},
             **tls,
+            "ssl": location.tls,
             **location.sentinel_options,
         },
     )

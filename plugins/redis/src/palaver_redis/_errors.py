@@ -25,6 +25,9 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis_errors.TimeoutError, "it did not answer in time"),
 )
 
+# Before Redis 7, an error inside a script is text inside another one.
+_REASONS_IN_SCRIPTS: Final = {"-OOM ": "its memory is full", "-READONLY ": "it is a read-only replica"}
+
 _TLS_MARKS: Final = ("[SSL", "Connection closed by server", "Connection reset", "Connection lost")
 
 
@@ -47,6 +50,9 @@ def explain(error: Exception) -> str:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return f"{reason} ({said})" if said else reason
+    for mark, reason in _REASONS_IN_SCRIPTS.items():
+        if mark in said:
+            return f"{reason} ({said})"
     if isinstance(error, redis_errors.ConnectionError) and any(mark in said for mark in _TLS_MARKS):
         return f"{said}. Does one side want TLS and the other not? rediss:// is with TLS, redis:// without"
     return said or type(error).__name__

@@ -8,12 +8,13 @@ import socket
 import ssl
 import subprocess
 import time
+from contextlib import suppress
 from importlib import util
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 from urllib.parse import quote
 
-from palaver_test_servers.server import Server, ServerMissingError
+from palaver_test_servers.server import Server, ServerMissingError, free_port
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -22,6 +23,7 @@ __all__ = ("RedisCluster", "RedisSentinel", "RedisServer", "make_certificate")
 
 _NAMES: Final = ("redis-server", "valkey-server")
 _SLOTS: Final = 16384
+_BUS_DISTANCE: Final = 10_000
 _PATIENCE: Final = 30.0
 
 # Written with every command before its answer is given, so that a killed server has it again after a restart.
@@ -110,12 +112,13 @@ class RedisCluster(RedisServer):
     """
 
     def __init__(self, folder: Path) -> None:
-        (folder / "1").mkdir()
-        super().__init__(folder / "1", settings=_CLUSTER_SETTINGS)
-        self.nodes: list[RedisServer] = [self]
-        for number in ("2", "3"):
+        for number in ("1", "2", "3"):
             (folder / number).mkdir()
-            self.nodes.append(RedisServer(folder / number, settings=_CLUSTER_SETTINGS))
+        super().__init__(folder / "1", settings=_CLUSTER_SETTINGS)
+        others = [RedisServer(folder / number, settings=_CLUSTER_SETTINGS) for number in ("2", "3")]
+        self.nodes: list[RedisServer] = [self, *others]
+        for node in self.nodes:
+            node.port = _port_in_cluster()
 
     @property
     def url(self) -> str:
@@ -245,6 +248,15 @@ def make_certificate(folder: Path) -> Path:
     with file.open("ab") as both:
         both.write((folder / "public.pem").read_bytes())
     return file
+
+
+def _port_in_cluster() -> int:
+    """Return a free port for which the port is free, too, on which nodes of a cluster talk to each other."""
+    while True:
+        port = free_port() - _BUS_DISTANCE
+        with socket.socket() as probe, suppress(OSError):
+            probe.bind(("127.0.0.1", port))
+            return port
 
 
 def _program(*, talks_tls: bool = False) -> str:
