@@ -31,8 +31,11 @@ Document = dict[str, Any]
 DEFAULT_DATABASE: Final = "palaver"
 SCHEMES: Final = frozenset({"mongodb", "mongodb+srv"})
 
-# How long a server that was found may take for one command.
+# How many seconds a server that was found may take for what one call asks of it.
 _ANSWER_TIMEOUT: Final = 10.0
+
+# How many seconds to take leave of a server, which may be gone.
+_LEAVE_TIMEOUT: Final = 0.5
 
 # Exact, whatever the client that was given is set to: other types would come out of the database than went in.
 _CODEC: Final[CodecOptions[Document]] = CodecOptions(document_class=dict, unicode_decode_error_handler="replace")
@@ -56,9 +59,13 @@ class Source:
         self.write_concern = _write_concern(client)
         self.is_durable = self.write_concern.document["w"] == "majority" and self.write_concern.document["j"] is True
         """Whether what was acknowledged survives a loss of power, and the loss of a primary."""
-        self.timeout = client.options.timeout or self._connect_timeout + _ANSWER_TIMEOUT
         self.is_given = not isinstance(url_or_client, str)
         self.location = redact_url(url_or_client) if isinstance(url_or_client, str) else "an AsyncMongoClient"
+
+    def timeout(self, client: AsyncMongoClient[Any]) -> float:
+        """Return how many seconds the next call may take: fewer as long as no server is known that can be used."""
+        is_known = client.topology_description.has_writable_server()
+        return client.options.timeout or (_ANSWER_TIMEOUT if is_known else self._connect_timeout)
 
     def client(self) -> AsyncMongoClient[Any]:
         """Return the client that was given, or a new one."""
@@ -108,23 +115,20 @@ class Client:
         while self._running:
             await asyncio.wait(self._running)
         if not self._source.is_given:
-            await self._bounded(self._client.close)
+            with mapped_errors(self._source.location), pymongo.timeout(_LEAVE_TIMEOUT):
+                await self._client.close()
 
     async def _bounded(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # The limit goes to the server as well: what is not done in time is not done later.
-        with mapped_errors(self._source.location), pymongo.timeout(self._source.timeout):
+        with mapped_errors(self._source.location), pymongo.timeout(self._source.timeout(self._client)):
             return await work()
 
 
 def _client_of_url(url: str, connect_timeout: float) -> AsyncMongoClient[Any]:
     _check_url(url)
-    milliseconds = round(connect_timeout * 1000)
-    named = _options(url)
-    defaults = {
-        name: milliseconds for name in ("serverSelectionTimeoutMS", "connectTimeoutMS") if name.lower() not in named
-    }
+    defaults = {} if "connecttimeoutms" in _options(url) else {"connectTimeoutMS": round(connect_timeout * 1000)}
     with suppress(PyMongoError, ValueError, OSError):
-        return AsyncMongoClient(url, **defaults)  # type: ignore[arg-type]  # two options, both numbers
+        return AsyncMongoClient(url, **defaults)  # type: ignore[arg-type]
     # Not the words of the client: it may quote a part of a password that is not percent-encoded.
     raise InvalidOptionError(
         "it is no MongoDB URL as in mongodb://user:password@host:27017/database; "
