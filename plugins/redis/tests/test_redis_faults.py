@@ -237,5 +237,3 @@ async def test_more_calls_than_may_wait(start: Start, namespace: str) -> None:
         assert {type(result) for result in results} == {StoreUnavailableError}
         await asyncio.to_thread(server.ask, "CLIENT", "UNPAUSE")
         assert await store.read("0") is None
-
-

@@ -22,6 +22,7 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis_errors.OutOfMemoryError, "its memory is full"),
     (redis_errors.NoPermissionError, "the user may not do what is needed"),
     (redis_errors.ClusterDownError, "the cluster is down"),
+    (redis_errors.AskError, "it sends to another node of its cluster, which a URL with redis+cluster:// finds"),
     (redis_errors.TimeoutError, "it did not answer in time"),
 )
 
