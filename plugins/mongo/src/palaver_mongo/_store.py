@@ -11,10 +11,11 @@ from palaver.errors import InvalidOptionError, SessionTooLargeError, StoreClosed
 from palaver.lifecycle import Lifecycle
 from palaver.session_ids import MAX_ID_BYTES, text_fault
 from palaver.store import Capabilities, SessionStore
-from palaver_mongo._client import Client, Document, Source
+from palaver_mongo._client import Client, Document
 from palaver_mongo._collection import Sessions
 from palaver_mongo._documents import DOCUMENT_BYTES, Documents
 from palaver_mongo._schema import prepare
+from palaver_mongo._source import Source
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
@@ -153,9 +154,9 @@ class MongoSessionStore(SessionStore):
         return await self._sum_of_pages(Sessions.delete_all)
 
     async def _open(self) -> None:
-        client = Client(self._source)
-        collection = client.collection(self._name)
+        client = await Client.of(self._source)
         try:
+            collection = client.collection(self._name)
             await client.run(lambda: prepare(collection, self._source.location))
         except BaseException:
             await client.close()
