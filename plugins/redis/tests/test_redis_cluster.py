@@ -161,8 +161,8 @@ async def test_new_primary(sentinel: RedisSentinel, namespace: str) -> None:
         with pytest.raises(StoreUnavailableError):
             await store.read("a")
         async with asyncio.timeout(30):
-            while not await swapped(store):
-                await asyncio.sleep(0.1)  # what is waited for happens in other processes
+            while not await swapped(store):  # noqa: ASYNC110  # what is waited for happens in other processes
+                await asyncio.sleep(0.1)
         assert await store.read("a") == NEW
 
 

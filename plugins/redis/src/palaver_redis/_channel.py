@@ -14,7 +14,7 @@ from palaver_redis._connections import Command
 from palaver_redis._errors import explain, mapped_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator, Sequence
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
 
     from palaver_redis._connections import Answer, Connections, Node
     from palaver_redis._scripts import Script
@@ -52,7 +52,7 @@ class Channel:
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
         async with self._turn():
-            return await self._connections.run(commands)
+            return await _cancellable(self._connections.run(commands))
 
     async def change(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes something; errors of the server are among the answers.
@@ -65,7 +65,7 @@ class Channel:
     async def ask_node(self, node: Node, *words: str | bytes | int) -> Answer:
         """Send to one server what changes nothing."""
         async with self._turn():
-            [answer] = await node.send([words])
+            [answer] = await _cancellable(node.send([words]))
         return self.checked(answer)
 
     async def ask_script(self, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
@@ -147,6 +147,16 @@ class Channel:
             for place, answer in zip(unknown, told, strict=True):
                 answers[place] = answer
         return [self.checked(answer) for answer in answers]
+
+
+async def _cancellable(work: Awaitable[T]) -> T:
+    """Await work that may swallow a cancellation, as `asyncio.wait_for` in redis-py does before Python 3.12."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    answer = await work
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
 
 
 def chunks(items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> Iterator[Sequence[tuple[bytes, tuple[Any, ...]]]]:

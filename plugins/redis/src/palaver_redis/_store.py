@@ -40,8 +40,8 @@ if TYPE_CHECKING:
 __all__ = ("RedisSessionStore",)
 
 DEFAULT_URL: Final = "redis://localhost"
-DEFAULT_CONNECT_TIMEOUT: Final = 5.0
-DEFAULT_TIMEOUT: Final = 10.0
+DEFAULT_CONNECT_TIMEOUT: Final = 4.0
+DEFAULT_TIMEOUT: Final = 4.0
 DEFAULT_CALLS: Final = 16
 
 _MAX_VALUE_BYTES: Final = 512 * 1024 * 1024
