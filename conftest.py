@@ -37,4 +37,6 @@ def _blocking_calls_fail() -> Iterator[None]:
         # Finding a driver and importing it is an import like any other: a program does it once, when it starts.
         for function in blockbuster.functions.values():
             function.can_block_in("palaver/drivers.py", {"open_store"})
+            # pymongo looks for /.dockerenv when it gets to know a server; nobody can ask it not to.
+            function.can_block_in("pymongo/pool_options.py", {"get_container_env_info"})
         yield

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import uuid
 from contextlib import closing
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from pymongo import AsyncMongoClient, MongoClient
@@ -14,13 +14,9 @@ from palaver import ManualClock
 from palaver_mongo import MongoSessionStore
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterator
+    from collections.abc import AsyncIterator, Callable, Iterator
 
     from pymongo.asynchronous.collection import AsyncCollection
-
-
-class MakeStore(Protocol):
-    def __call__(self, **options: Any) -> MongoSessionStore: ...
 
 
 @pytest.fixture
@@ -39,7 +35,7 @@ def name(mongodb_url: str) -> Iterator[str]:
 
 
 @pytest.fixture
-def make(mongodb_url: str, name: str, clock: ManualClock) -> MakeStore:
+def make(mongodb_url: str, name: str, clock: ManualClock) -> Callable[..., MongoSessionStore]:
     """Makes stores on one collection."""
 
     def make(**options: Any) -> MongoSessionStore:

@@ -21,9 +21,13 @@ from palaver import (
 )
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from pymongo.asynchronous.collection import AsyncCollection
 
-    from conftest import MakeStore
+    from palaver_mongo import MongoSessionStore
+
+    MakeStore = Callable[..., MongoSessionStore]
 
 HOSTILE_IDS = [
     *("Ann", "ann", "ANN", " ann", "ann ", "ann\t", "ann\n", "änn", "k", "\u212a"),
@@ -240,7 +244,7 @@ async def test_batch_larger_than_a_message(make: MakeStore) -> None:
         answers = await store.swap_many([(*item, ABSENT) for item in items])
         assert answers == [number != 30 for number in range(60)]
         found = await store.read_many([session_id for session_id, _ in items])
-        assert [each for each in found[:30] + found[31:]] == [each for _, each in items[:30] + items[31:]]
+        assert found[:30] + found[31:] == [each for _, each in items[:30] + items[31:]]
 
 
 async def test_many_create_one_session(make: MakeStore) -> None:
