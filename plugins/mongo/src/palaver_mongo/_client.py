@@ -55,8 +55,8 @@ class Client:
         if isinstance(source.given, AsyncMongoClient):
             return cls(source.given, source)
         # In a thread, because it looks at files: those of TLS, and one that tells whether it runs in a container.
-        with mapped_errors(source.location):
-            return cls(await asyncio.to_thread(AsyncMongoClient, source.given, **source.defaults), source)
+        making = asyncio.to_thread(AsyncMongoClient, source.given, **source.defaults)
+        return cls(await mapped_errors(making, source.location), source)
 
     def collection(self, name: str) -> AsyncCollection[Document]:
         """Return a collection of the database that the URL names."""
@@ -71,7 +71,7 @@ class Client:
 
     async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         """Do `work` to its end, even when the caller is cancelled: the server would do it anyway, only later."""
-        running = asyncio.ensure_future(self._bounded(work))
+        running = asyncio.ensure_future(mapped_errors(self._bounded(work), self._source.location))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         return await run_to_end(running)
@@ -81,12 +81,12 @@ class Client:
         while self._running:
             await asyncio.wait(self._running)
         if not isinstance(self._source.given, AsyncMongoClient):
-            with mapped_errors(self._source.location), pymongo.timeout(_LEAVE_TIMEOUT):
-                await self._client.close()
+            with pymongo.timeout(_LEAVE_TIMEOUT):
+                await mapped_errors(self._client.close(), self._source.location)
 
     async def _bounded(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # The limit goes to the server as well: what is not done in time is not done later.
-        with mapped_errors(self._source.location), pymongo.timeout(self._timeout()):
+        with pymongo.timeout(self._timeout()):
             return await work()
 
     def _timeout(self) -> float:

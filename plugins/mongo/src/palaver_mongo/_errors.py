@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from bson.errors import InvalidBSON
 from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
@@ -11,9 +10,11 @@ from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, Serve
 from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Awaitable
 
 __all__ = ("explain_code", "mapped_errors")
+
+T = TypeVar("T")
 
 # https://www.mongodb.com/docs/manual/reference/error-codes/
 _EXPLANATIONS: Final = {
@@ -36,15 +37,14 @@ _EXPLANATIONS: Final = {
 }
 
 
-@contextmanager
-def mapped_errors(location: str) -> Iterator[None]:
-    """Raise what goes wrong inside as Palaver's errors.
+async def mapped_errors(work: Awaitable[T], location: str) -> T:
+    """Await `work`, and raise what goes wrong as Palaver's errors.
 
     What the server says of a command that failed may quote the command, and with it somebody's conversation: of those
     errors only the number and its meaning are passed on.
     """
     try:
-        yield
+        return await work
     except OperationFailure as error:
         hidden: PalaverError = StoreUnavailableError(_explain(error), store=location)
     except InvalidBSON:
@@ -53,8 +53,6 @@ def mapped_errors(location: str) -> Iterator[None]:
         raise StoreUnavailableError(str(error).partition(", Timeout:")[0], store=location) from error
     except PyMongoError as error:
         raise StoreUnavailableError(f"{type(error).__name__}: {error}", store=location) from error
-    else:
-        return
     # Outside of `except`, so that the error of pymongo is not attached to it.
     raise hidden
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import OperationFailure
 
@@ -10,6 +10,8 @@ from palaver.errors import StoreUnavailableError
 from palaver_mongo._documents import EXPIRE_DATE
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from pymongo.asynchronous.collection import AsyncCollection
 
     from palaver_mongo._client import Document
@@ -40,17 +42,19 @@ async def prepare(collection: AsyncCollection[Document], location: str) -> None:
 
 
 async def _check_options(collection: AsyncCollection[Document], location: str) -> None:
-    options = await collection.options()
+    fault = _fault(await collection.options())
+    if fault is not None:
+        raise StoreUnavailableError(f"{collection.name!r} {fault}; choose another collection_name", store=location)
+
+
+def _fault(options: Mapping[str, Any]) -> str | None:
+    if "viewOn" in options:
+        return "is a view"
     if options.get("capped"):
-        raise StoreUnavailableError(
-            f"the collection {collection.name!r} is capped: it would forget sessions", store=location
-        )
+        return "is capped: it would forget sessions"
     if options.get("collation", {}).get("locale", "simple") != "simple":
-        raise StoreUnavailableError(
-            f"the collection {collection.name!r} has a collation, with which two session ids may be one; "
-            "choose another collection_name",
-            store=location,
-        )
+        return "has a collation, with which two session ids may be one"
+    return None
 
 
 async def _create_index(collection: AsyncCollection[Document]) -> None:

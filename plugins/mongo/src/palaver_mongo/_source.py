@@ -92,13 +92,12 @@ def _options(query: str) -> Mapping[str, Any]:
 
 
 def _write_concern(asked: Mapping[str, Any]) -> WriteConcern:
+    if asked.get("w") == 0:
+        raise InvalidOptionError("with w=0 nobody knows what was stored; leave it out, or use w=1", option="url")
     try:
-        concern = WriteConcern(**{"w": "majority", "j": True, **asked})
+        return WriteConcern(**{"w": "majority", "j": True, **asked})
     except (PyMongoError, ValueError, TypeError) as error:
         raise InvalidOptionError(f"this write concern cannot be: {error}", option="url") from error
-    if not concern.acknowledged:
-        raise InvalidOptionError("with w=0 nobody knows what was stored; leave it out, or use w=1", option="url")
-    return concern
 
 
 def _check_timeout(seconds: float) -> float:
