@@ -62,6 +62,20 @@ async def test_it_can_be_opened_again() -> None:
     assert (door.opened, door.closed) == (2, 2)
 
 
+def test_it_may_be_used_in_several_event_loops_one_after_another() -> None:
+    """With many at once in each, who wait for each other."""
+    door, lifecycle = Door(), Lifecycle("<Store>")
+
+    async def use() -> None:
+        await asyncio.gather(*(lifecycle.open(door.open) for _ in range(3)))
+        await asyncio.gather(*(lifecycle.close(door.close) for _ in range(3)))
+
+    for _ in range(2):
+        asyncio.run(use())
+
+    assert (door.opened, door.closed) == (2, 2)
+
+
 async def test_a_failed_opening_leaves_it_closed() -> None:
     """The error comes through, and the next try is a new one."""
     door, lifecycle = Door(), Lifecycle("<Store>")
@@ -77,6 +91,26 @@ async def test_a_failed_opening_leaves_it_closed() -> None:
     await lifecycle.open(door.open)
     lifecycle.require_open()
     await lifecycle.close(door.close)
+
+
+async def test_a_cancelled_closing_goes_on_to_its_end() -> None:
+    """Otherwise half of it would stay open, and nobody could close it any more."""
+    lifecycle, begun, go_on, steps = Lifecycle("<Store>"), asyncio.Event(), asyncio.Event(), []
+
+    async def close() -> None:
+        begun.set()
+        await go_on.wait()
+        steps.append("closed")
+
+    await lifecycle.open(Door().open)
+    closing = asyncio.create_task(lifecycle.close(close))
+    await begun.wait()
+    closing.cancel()
+    go_on.set()
+    with pytest.raises(asyncio.CancelledError):
+        await closing
+
+    assert steps == ["closed"]
 
 
 async def test_what_was_never_closed_warns() -> None:

@@ -6,6 +6,7 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING
 
+from palaver.cancellation import run_to_end
 from palaver.errors import StoreClosedError
 
 if TYPE_CHECKING:
@@ -28,11 +29,12 @@ class Lifecycle:
         self._reason = "it is not open yet"
         self._is_open = False
         self._holds_something = False
-        self._changing = asyncio.Lock()
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._lock = asyncio.Lock()
 
     async def open(self, opener: Callable[[], Awaitable[None]] | None = None) -> None:
         """Open with `opener` unless it is open already; when that raises, it stays closed."""
-        async with self._changing:
+        async with self._changing():
             if self._is_open:
                 return
             if opener is not None:
@@ -41,8 +43,14 @@ class Lifecycle:
             self._is_open = True
 
     async def close(self, closer: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Close with `closer` if it is open; from the first moment on nobody may use the store."""
-        async with self._changing:
+        """Close with `closer` if it is open; from the first moment on nobody may use the store.
+
+        To its end, even when the caller is cancelled: what is closed half-way could not be closed again.
+        """
+        await run_to_end(self._close(closer))
+
+    async def _close(self, closer: Callable[[], Awaitable[None]] | None) -> None:
+        async with self._changing():
             if not self._is_open:
                 return
             self._is_open = False
@@ -50,6 +58,14 @@ class Lifecycle:
             if closer is not None:
                 await closer()
             self._holds_something = False
+
+    def _changing(self) -> asyncio.Lock:
+        """Return the lock of this event loop; a store may be used in several, one after another."""
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:
+            self._loop = loop
+            self._lock = asyncio.Lock()
+        return self._lock
 
     def require_open(self) -> None:
         """Refuse to go on when the store is not open.

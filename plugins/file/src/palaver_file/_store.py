@@ -6,7 +6,6 @@ import asyncio
 import itertools
 import os
 import threading
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar, TypeVarTuple, Unpack
 
@@ -14,6 +13,7 @@ from palaver.cancellation import run_to_end
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.lifecycle import Lifecycle
 from palaver.store import Capabilities, SessionStore
+from palaver.threads import Threads
 from palaver_file._files import SessionFiles
 from palaver_file._names import address_of
 
@@ -32,7 +32,7 @@ ItemT = TypeVar("ItemT", bound="tuple[str, Record] | tuple[str, Record, str | Ab
 
 DEFAULT_LOCK_TIMEOUT: Final = 10.0
 
-_THREADS: Final = 32
+_THREADS: Final = 16
 """Threads mostly wait for the disk, which brings many small files to safety at once as fast as one."""
 
 _READS_AT_ONCE: Final = 16
@@ -56,7 +56,7 @@ class FileSessionStore(SessionStore):
         swap=True, batch=True, touch=True, scan=True, purge=True, clear=True, durable=True, shared=True
     )
 
-    _pool: ThreadPoolExecutor
+    _threads: Threads
     """There while the store is open."""
 
     def __init__(
@@ -79,8 +79,7 @@ class FileSessionStore(SessionStore):
         return self
 
     async def close(self) -> None:
-        # To its end as a whole: a store that is closed half-way could not be closed again.
-        await run_to_end(self._lifecycle.close(self._close))
+        await self._lifecycle.close(self._close)
 
     async def read(self, session_id: str) -> Record | None:
         return (await self._run(self._files.read, [session_id]))[0]
@@ -123,29 +122,25 @@ class FileSessionStore(SessionStore):
         return sum([await self._run(self._files.clear, shard) for shard in await self._run(self._files.shards)])
 
     async def _open(self) -> None:
-        self._pool = ThreadPoolExecutor(_THREADS, thread_name_prefix="palaver-file")
+        self._threads = Threads(_THREADS, "palaver-file")
         try:
-            await run_to_end(self._call(self._files.prepare))
+            await run_to_end(self._start(self._files.prepare))
         except BaseException:
             await run_to_end(self._close())
             raise
 
     async def _close(self) -> None:
-        # Waiting for threads blocks, so one more thread does it; that one is waited for, too.
-        closer = threading.Thread(target=self._pool.shutdown, name="palaver-file-close")
-        closer.start()
-        while closer.is_alive():  # noqa: ASYNC110  # a thread has no event to wait for that is later than its end
-            await asyncio.sleep(0.001)
+        await self._threads.close()
 
     async def _run(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do a job in a thread, to its end."""
         self._lifecycle.require_open()
-        return await run_to_end(self._call(job, *arguments))
+        return await run_to_end(self._start(job, *arguments))
 
     async def _run_all(self, job: Callable[[PartT], list[T]], parts: Iterable[PartT]) -> list[list[T]]:
         """Do a job for several parts at the same time, each in a thread and all to their end."""
         self._lifecycle.require_open()
-        calls = [self._call(job, part) for part in parts]
+        calls = [self._start(job, part) for part in parts]
         answers = await run_to_end(asyncio.gather(*calls, return_exceptions=True))
         return [_answer(answer) for answer in answers]
 
@@ -158,8 +153,8 @@ class FileSessionStore(SessionStore):
         answers = dict(zip(_flat(places.values()), _flat(parts), strict=True))
         return [answers[place] for place in range(len(items))]
 
-    def _call(self, job: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._pool, self._explain_errors, job, *arguments)
+    def _start(self, job: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
+        return self._threads.start(self._explain_errors, job, *arguments)
 
     def _explain_errors(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do a job; the one place where the errors of the file system become those of the contract."""

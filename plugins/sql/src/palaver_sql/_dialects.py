@@ -45,8 +45,10 @@ class Dialect(Protocol):
     max_payload_bytes: int | None
     """The largest payload that the database can keep."""
 
-    location: str
-    """Where the database is, without any credential."""
+    @property
+    def location(self) -> str:
+        """Where the database is, without any credential."""
+        ...
 
     def connect(self, size: int) -> Connections:
         """Return up to `size` connections; nothing is connected yet."""
@@ -77,9 +79,10 @@ def choose_dialect(url: str | URL) -> Dialect:
     """
     try:
         parsed = make_url(url)
-    except (ArgumentError, ValueError) as error:
-        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from error
-    name = parsed.get_backend_name()
+    except (ArgumentError, ValueError):
+        # Without its cause: SQLAlchemy 2.0 quotes the text, and a password may be in it.
+        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from None
+    name = parsed.get_backend_name().lower()
     if name not in _DIALECTS:
         raise InvalidOptionError(f"{name!r} is not supported; there is {', '.join(sorted(_DIALECTS))}", option="url")
     module, attribute = _DIALECTS[name]

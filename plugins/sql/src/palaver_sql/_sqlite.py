@@ -6,28 +6,28 @@ a thread as well, but makes the trip three or four times for every statement.
 
 from __future__ import annotations
 
-import asyncio
 import random
 import sqlite3
 import time
-from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import create_engine, event
+from sqlalchemy import create_engine
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
+from sqlalchemy.pool import QueuePool
 
 from palaver.errors import InvalidOptionError
+from palaver.threads import Threads
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from sqlalchemy import URL, Connection, Engine, Insert, Table
     from sqlalchemy.exc import DBAPIError
-    from sqlalchemy.pool import ConnectionPoolEntry
 
 __all__ = ("SQLite",)
 
@@ -80,29 +80,30 @@ class SQLite:
     max_payload_bytes = _MAX_PAYLOAD_BYTES
 
     def __init__(self, url: URL) -> None:
-        if url.drivername not in _NAMES:
+        if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write sqlite:", option="url")
-        if url.host:
+        if url.host or url.port or url.username or url.password:
             raise InvalidOptionError("a file needs three slashes, as in sqlite:///bot.db", option="url")
         options = _checked_options(url)
-        path = _path(url)
+        self._path = _path(url)
+        self._mode = options.get("mode", "rwc")
         self._timeout = options.get("timeout", DEFAULT_TIMEOUT)
-        self._url = url.set(drivername="sqlite+pysqlite", database=str(path), query={})
-        if "mode" in options:
-            self._url = self._url.set(database=path.as_uri(), query={"mode": options["mode"], "uri": "true"})
-        self.location = f"sqlite:///{path}"
 
-    def connect(self, size: int) -> _Threads:
+    @property
+    def location(self) -> str:
+        """Where the file is."""
+        return f"sqlite:///{self._path}"
+
+    def connect(self, size: int) -> _Connections:
         engine = create_engine(
-            self._url,
-            # With isolation_level None, Python's sqlite3 leaves the beginning of transactions to `begin_write`.
-            connect_args={"isolation_level": None, "timeout": self._timeout},
-            hide_parameters=True,
+            "sqlite+pysqlite://",
+            creator=self._open,
+            poolclass=QueuePool,
             pool_size=size,
             max_overflow=0,
+            hide_parameters=True,
         )
-        event.listen(engine, "connect", _set_up_connection)
-        return _Threads(engine, size)
+        return _Connections(engine, size)
 
     def prepare(self, connection: Connection) -> None:
         """Switch to the write-ahead log, in which readers wait for nobody.
@@ -122,6 +123,23 @@ class SQLite:
             time.sleep(random.uniform(0, pause))  # noqa: S311  # no secret
             pause = min(_LONGEST_PAUSE, pause * 2)
 
+    def _open(self) -> sqlite3.Connection:
+        # Absolute from the first time on: the other connections must not wander when the process changes its folder.
+        self._path = self._path.absolute()
+        connection = sqlite3.connect(
+            f"{self._path.as_uri()}?mode={self._mode}",
+            uri=True,
+            timeout=self._timeout,
+            isolation_level=None,  # Python begins no transaction of its own: `begin_write` does
+            check_same_thread=False,
+        )
+        try:
+            _set_up(connection)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
     def begin_write(self, connection: Connection) -> None:
         # Without IMMEDIATE, what reads first and writes then fails at once when somebody else wrote in between.
         connection.exec_driver_sql("BEGIN IMMEDIATE")
@@ -135,38 +153,32 @@ class SQLite:
         return _REASONS.get(_code(error)) or str(error.orig)
 
 
-class _Threads:
+class _Connections:
     """Connections that are used in threads, so that the event loop waits for no disk."""
 
     def __init__(self, engine: Engine, size: int) -> None:
         self._engine = engine
-        self._threads = ThreadPoolExecutor(size, thread_name_prefix="palaver-sqlite")
+        self._threads = Threads(size, "palaver-sqlite")
 
     def run(self, work: Callable[[Connection], T]) -> asyncio.Future[T]:
-        return asyncio.get_running_loop().run_in_executor(self._threads, self._run, work)
+        return self._threads.start(self._run, work)
 
     async def close(self) -> None:
-        # In a thread of the loop's own: the others are what it waits for.
-        await asyncio.to_thread(self._close)
+        try:
+            await self._threads.run(self._engine.dispose)
+        finally:
+            await self._threads.close()
 
     def _run(self, work: Callable[[Connection], T]) -> T:
         with self._engine.connect() as connection:
             return work(connection)
 
-    def _close(self) -> None:
-        self._engine.dispose()
-        self._threads.shutdown()
 
-
-def _set_up_connection(connection: Any, _: ConnectionPoolEntry) -> None:
-    try:
-        # Text that is no UTF-8, put in by hand, must not fail with an error that quotes it.
-        connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
-        for pragma in _PRAGMAS:
-            connection.execute(pragma)
-    except BaseException:
-        connection.close()  # the pool has not taken it yet
-        raise
+def _set_up(connection: sqlite3.Connection) -> None:
+    # Text that is no UTF-8, put in by hand, must not fail with an error that quotes it.
+    connection.text_factory = partial(str, encoding="utf-8", errors="surrogateescape")
+    for pragma in _PRAGMAS:
+        connection.execute(pragma)
 
 
 def _checked_options(url: URL) -> dict[str, Any]:
@@ -194,7 +206,7 @@ def _seconds(text: str) -> float:
 
 
 def _path(url: URL) -> Path:
-    """Return the absolute path of the file: a relative one must not wander when the process changes its folder."""
+    """Return the path of the file."""
     name = url.database or ""
     if name.startswith("file:") and "uri" in url.query:
         name = unquote(name.removeprefix("file:").partition("?")[0])
@@ -202,7 +214,7 @@ def _path(url: URL) -> Path:
         raise InvalidOptionError(
             "a database in memory would end with the store; use memory://, or name a file", option="url"
         )
-    return Path(name).absolute()
+    return Path(name)
 
 
 def _code(error: DBAPIError) -> int:

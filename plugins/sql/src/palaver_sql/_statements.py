@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, delete, func, or_, select, update
 
-from palaver.errors import CorruptSessionError
+from palaver.errors import CorruptSessionError, InvalidSessionIdError
 from palaver.record import Record
-from palaver.session_ids import MAX_ID_BYTES, text_fault
+from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -50,7 +50,7 @@ class Statements:
     """
 
     def __init__(self, dialect: Dialect, table: Table, namespace: str) -> None:
-        self._location = dialect.location
+        self._dialect = dialect
         self._namespace = namespace
         column = table.c
         own = column.namespace == namespace
@@ -126,8 +126,10 @@ class Statements:
         return Record(payload, version, self._expiry(session_id, expires_at))
 
     def _key(self, session_id: Any, expires_at: Any) -> Key:
-        if type(session_id) is not str or text_fault(session_id, MAX_ID_BYTES) is not None:
-            raise CorruptSessionError("its id is not text", location=self._location)
+        try:
+            check_session_id(session_id)
+        except InvalidSessionIdError as error:
+            raise CorruptSessionError(str(error), location=self._dialect.location) from error
         return Key(session_id, self._expiry(session_id, expires_at))
 
     def _expiry(self, session_id: str, expires_at: Any) -> int | None:
@@ -136,7 +138,7 @@ class Statements:
         raise self._corrupt("its expires_at is not a whole number", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
-        return CorruptSessionError(reason, session_id=session_id, location=self._location)
+        return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
 
 
 def _chunks(keys: list[str]) -> Iterator[list[str]]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
-from palaver.cancellation import run_to_end
 from palaver.errors import SessionTooLargeError, StoreClosedError
 from palaver.lifecycle import Lifecycle
 from palaver.record import SwapDecision, decide_swap
@@ -68,8 +67,7 @@ class SQLSessionStore(SessionStore):
         return self
 
     async def close(self) -> None:
-        # To its end: half a close would leave connections that no later close finds.
-        await run_to_end(self._lifecycle.close(self._close))
+        await self._lifecycle.close(self._close)
 
     async def read(self, session_id: str) -> Record | None:
         return (await self.read_many([session_id]))[0]

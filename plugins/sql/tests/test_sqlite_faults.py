@@ -1,0 +1,152 @@
+"""A medium that fails: every fault is an error that says what to do, and none loses or tells anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, TypeAlias
+
+import pytest
+
+from palaver.errors import StoreUnavailableError
+from palaver.record import ABSENT, Record, new_version
+from palaver_sql import SQLSessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from pathlib import Path
+
+    Query: TypeAlias = Callable[[str], Awaitable[list[Any]]]
+
+SECRET = "the secret of a conversation"
+
+
+def make(payload: bytes = b"{}", expires_at: int | None = None) -> Record:
+    return Record(payload, new_version(), expires_at)
+
+
+@asynccontextmanager
+async def locked(file: Path) -> AsyncIterator[None]:
+    """Somebody else holds the write lock inside."""
+    other = await asyncio.to_thread(sqlite3.connect, file, isolation_level=None, check_same_thread=False)
+    await asyncio.to_thread(other.execute, "BEGIN IMMEDIATE")
+    yield
+    await asyncio.to_thread(other.close)
+
+
+async def test_file_that_is_no_database(file: Path, url: str) -> None:
+    """It is refused when the store is opened, and left as it is."""
+    await asyncio.to_thread(file.write_bytes, b"Dear diary, " * 1000)
+    with pytest.raises(StoreUnavailableError, match=r"not an SQLite database; move it away"):
+        await SQLSessionStore(url).init()
+    assert await asyncio.to_thread(file.read_bytes) == b"Dear diary, " * 1000
+
+
+async def test_folder_that_is_missing(tmp_path: Path) -> None:
+    """The error names the file, and says that its folder must be there."""
+    with pytest.raises(StoreUnavailableError, match=r"missing.*its folder must be there"):
+        await SQLSessionStore(f"sqlite:///{tmp_path}/missing/bot.db").init()
+    assert not await asyncio.to_thread((tmp_path / "missing").exists)
+
+
+async def test_folder_instead_of_a_file(tmp_path: Path) -> None:
+    """A folder cannot be opened as a database."""
+    with pytest.raises(StoreUnavailableError, match="cannot be opened"):
+        await SQLSessionStore(f"sqlite:///{tmp_path}").init()
+
+
+async def test_read_only_database_is_read_and_not_written(url: str) -> None:
+    """With mode=ro, sessions can be read; a write is an error that says why, and changes nothing."""
+    record = make()
+    async with SQLSessionStore(url) as store:
+        await store.write("a", record)
+        async with SQLSessionStore(f"{url}?mode=ro") as reader:
+            assert await reader.read("a") == record
+            calls = (
+                reader.write("a", make()),
+                reader.swap("a", make(), record.version),
+                reader.touch("a", 5),
+                reader.destroy("a"),
+                reader.clear(),
+            )
+            for call in calls:
+                with pytest.raises(StoreUnavailableError, match="it is read-only"):
+                    await call
+            assert await reader.read("a") == record
+
+
+async def test_read_only_database_that_is_not_there(file: Path, url: str) -> None:
+    """With mode=ro or mode=rw, no file is made."""
+    for mode in ("ro", "rw"):
+        with pytest.raises(StoreUnavailableError, match="cannot be opened"):
+            await SQLSessionStore(f"{url}?mode={mode}").init()
+    assert not await asyncio.to_thread(file.exists)
+
+
+async def test_database_that_stays_locked(file: Path, url: str) -> None:
+    """When somebody else keeps the write lock, the wait ends with an error, and the store works on."""
+    async with SQLSessionStore(f"{url}?timeout=0.05") as store:
+        async with locked(file):
+            with pytest.raises(StoreUnavailableError, match="kept it locked"):
+                await store.write("a", make(SECRET.encode()))
+        assert await store.read("a") is None
+        await store.write("a", make())
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of one mebibyte."""
+    folder = tmp_path / "tiny"
+    folder.mkdir()
+    mount = shutil.which("mount")
+    command = [mount or "mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(folder)]
+    if sys.platform != "linux" or mount is None or subprocess.run(command, check=False, capture_output=True).returncode:
+        if os.environ.get("CI"):
+            pytest.fail("a tiny file system cannot be mounted; this test needs Linux and root")
+        pytest.skip("needs Linux and root, to mount a tiny file system")
+    yield folder
+    subprocess.run(["umount", str(folder)], check=True)
+
+
+async def test_full_disk_leaves_the_old_record(tiny_disk: Path) -> None:
+    """When the disk is full, a save is an error, the old record stays, and the store works on once there is room."""
+    old = make(b"old")
+    async with SQLSessionStore(f"sqlite:///{tiny_disk}/bot.db") as store:
+        await store.write("a", old)
+        with pytest.raises(StoreUnavailableError, match="disk") as caught:
+            await store.write("a", make(SECRET.encode() * 100_000))
+        assert SECRET not in str(caught.value)
+        assert SECRET not in str(caught.value.__cause__)
+        assert await store.read("a") == old
+        with pytest.raises(StoreUnavailableError):
+            await store.swap("a", make(bytes(2**21)), old.version)
+        assert await store.read("a") == old
+        small = make(b"small")
+        assert await store.swap("a", small, old.version)
+        assert await store.read("a") == small
+        assert store._database is not None
+        check = await store._database.read(
+            lambda connection: connection.exec_driver_sql("PRAGMA integrity_check").scalar()
+        )
+        assert check == "ok"
+
+
+async def test_errors_do_not_quote_what_is_stored(query: Query, url: str, caplog: pytest.LogCaptureFixture) -> None:
+    """Whatever fails, no payload and no id of others is in the error, its causes or the log."""
+    caplog.set_level("DEBUG")
+    async with SQLSessionStore(url) as store:
+        await store.write("a", make(SECRET.encode()))
+        await query("DROP TABLE palaver_sessions")
+        for call in (store.read("a"), store.write("a", make(SECRET.encode())), store.swap("a", make(), ABSENT)):
+            with pytest.raises(StoreUnavailableError, match="no such table") as caught:
+                await call
+            error: BaseException | None = caught.value
+            while error is not None:
+                assert SECRET not in f"{error} {error!r}"
+                error = error.__cause__ or error.__context__
+    assert SECRET not in caplog.text
