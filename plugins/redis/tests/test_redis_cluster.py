@@ -180,6 +180,19 @@ async def test_unknown_service(redis_sentinel: RedisSentinel) -> None:
         await RedisSessionStore(redis_sentinel.url.replace("/bots", "/nobody")).init()
 
 
+async def test_smallest_privilege(cluster: RedisCluster, namespace: str) -> None:
+    """The privileges that the README names are enough."""
+    may = "+ping +get +mget +exists +set +unlink +getrange +eval +evalsha +scan +dbsize +cluster +command +asking"
+    for node in cluster.nodes:
+        done = await asyncio.to_thread(node.ask, "ACL", "SETUSER", "bot", "on", ">pw", "~palaver:*", *may.split())
+        assert done == "OK"
+    async with RedisSessionStore(cluster.url.replace("://", "://bot:pw@"), namespace=namespace) as store:
+        assert await store.swap_many([(f"{n}", OLD, ABSENT) for n in range(10)]) == [True] * 10
+        assert len([session_id async for session_id in store.scan()]) == 10
+        assert await store.purge() == 0
+        assert await store.clear() == 10
+
+
 async def test_no_cluster(redis_server: RedisServer) -> None:
     """A server that is no cluster is said."""
     with pytest.raises(StoreUnavailableError, match="Cluster mode is not enabled"):

@@ -178,7 +178,7 @@ async def test_client_of_a_sentinel(redis_sentinel: RedisSentinel, namespace: st
     """A client that Sentinel made is used as it is, and stays open."""
     address = ("127.0.0.1", redis_sentinel.port)
     sentinel = Sentinel([address], sentinel_kwargs=QUIET, **QUIET)  # type: ignore[no-untyped-call]
-    async with sentinel, sentinel.master_for(redis_sentinel.service) as client:
+    async with sentinel.sentinels[0], sentinel.master_for(redis_sentinel.service) as client:
         store = RedisSessionStore(client, namespace=namespace)
         assert repr(store) == "<RedisSessionStore redis+sentinel:///bots>"
         await use(store)

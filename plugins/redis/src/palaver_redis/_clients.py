@@ -128,4 +128,4 @@ def _through_sentinel(location: Location, options: dict[str, Any]) -> Connection
     pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         location.service, sentinel, ssl=location.tls, **options
     )
-    return PoolConnections(pool, pool, sentinel)
+    return PoolConnections(pool, pool, *sentinel.sentinels)
