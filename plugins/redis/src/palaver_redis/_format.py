@@ -30,7 +30,11 @@ _HEADER: Final = re.compile(rb'\{"palaver":1,"expires_at":(null|-?[0-9]+),"versi
 def encode_version(version: str | Absent) -> bytes:
     """Return the version as the first line has it, without any line break; `ABSENT` is nothing."""
     # Compared as it is written, never decoded: the same text always gives the same bytes.
-    return json.dumps(version).encode() if isinstance(version, str) else b""
+    if not isinstance(version, str):
+        return b""
+    # Nearly every version is a row of digits, which JSON leaves as it is.
+    text = f'"{version}"' if version.isascii() and version.isalnum() else json.dumps(version)
+    return text.encode()
 
 
 def expiry_text(expires_at: int | None) -> bytes:
@@ -54,7 +58,13 @@ def decode_record(value: bytes, session_id: str, location: str) -> Record:
     try:
         if header is not None:
             expires_at = None if header[1] == b"null" else int(header[1])
-            return Record(value[header.end() :], json.loads(header[2]), expires_at)
+            return Record(value[header.end() :], _decode_version(header[2]), expires_at)
     except ValueError as error:
         raise CorruptSessionError("its first line cannot be read", session_id=session_id, location=location) from error
     raise CorruptSessionError("it does not begin as a session does", session_id=session_id, location=location)
+
+
+def _decode_version(text: bytes) -> str:
+    bare = text[1:-1]
+    version: str = bare.decode() if bare.isalnum() else json.loads(text)
+    return version
