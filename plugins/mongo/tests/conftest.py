@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import uuid
 from contextlib import closing
 from typing import TYPE_CHECKING, Any
@@ -52,3 +53,10 @@ async def raw(mongodb_url: str, name: str) -> AsyncIterator[AsyncCollection[dict
         yield client.get_default_database("palaver")[name]
     finally:
         await client.close()
+
+
+@pytest.fixture
+def garbage() -> Iterator[None]:
+    """Collects garbage after a test."""
+    yield
+    gc.collect()

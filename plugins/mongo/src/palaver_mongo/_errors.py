@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bson.errors import InvalidBSON
-from pymongo.errors import BulkWriteError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import NotPrimaryError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
 
 from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Mapping, Sequence
 
 __all__ = ("explain_code", "mapped_errors")
 
@@ -45,7 +45,7 @@ async def mapped_errors(work: Awaitable[T], location: str) -> T:
     """
     try:
         return await work
-    except OperationFailure as error:
+    except (OperationFailure, NotPrimaryError) as error:
         hidden: PalaverError = StoreUnavailableError(_explain(error), store=location)
     except InvalidBSON:
         hidden = CorruptSessionError("a document is not valid BSON", location=location)
@@ -63,7 +63,8 @@ def explain_code(code: int | None) -> str:
     return f"{explanation} (error {code})"
 
 
-def _explain(error: OperationFailure) -> str:
-    details = error.details or {}
-    faults = details.get("writeConcernErrors") if isinstance(error, BulkWriteError) else None
-    return explain_code(faults[0].get("code") if faults else error.code)
+def _explain(error: OperationFailure | NotPrimaryError) -> str:
+    details: Mapping[str, Any] = dict(error.details or {})
+    # A batch has no number of its own, but one for each write concern that was not met.
+    concerns: Sequence[Mapping[str, Any]] = details.get("writeConcernErrors") or [details]
+    return explain_code(concerns[0].get("code"))

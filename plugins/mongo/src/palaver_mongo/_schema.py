@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from palaver_mongo._client import Document
 
-__all__ = ("prepare",)
+__all__ = ("check_server", "prepare")
 
 # MongoDB 5.0: the first one that takes every key of a state.
 _MIN_WIRE_VERSION: Final = 13
@@ -28,15 +28,23 @@ _MARGIN_SECONDS: Final = 3600
 _INDEX_CONFLICTS: Final = frozenset({85, 86})
 
 
-async def prepare(collection: AsyncCollection[Document], location: str) -> None:
-    """Create the collection and its index unless they are there.
+async def check_server(collection: AsyncCollection[Document], location: str) -> None:
+    """Find a server, and see whether it is new enough.
 
     Raises:
-        StoreUnavailableError: the server is too old, or no sessions can be kept in that collection.
+        StoreUnavailableError: it is not.
     """
     hello = await collection.database.command("hello")
     if hello["maxWireVersion"] < _MIN_WIRE_VERSION:
         raise StoreUnavailableError("the server is older than MongoDB 5.0", store=location)
+
+
+async def prepare(collection: AsyncCollection[Document], location: str) -> None:
+    """Create the collection and its index unless they are there.
+
+    Raises:
+        StoreUnavailableError: no sessions can be kept in that collection.
+    """
     await _check_options(collection, location)
     await _create_index(collection)
 

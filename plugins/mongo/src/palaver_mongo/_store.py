@@ -14,7 +14,7 @@ from palaver.store import Capabilities, SessionStore
 from palaver_mongo._client import Client, Document
 from palaver_mongo._collection import Sessions
 from palaver_mongo._documents import DOCUMENT_BYTES, Documents
-from palaver_mongo._schema import prepare
+from palaver_mongo._schema import check_server, prepare
 from palaver_mongo._source import Source
 
 if TYPE_CHECKING:
@@ -157,6 +157,7 @@ class MongoSessionStore(SessionStore):
         client = await Client.of(self._source)
         try:
             collection = client.collection(self._name)
+            await client.run(lambda: check_server(collection, self._source.location))
             await client.run(lambda: prepare(collection, self._source.location))
         except BaseException:
             await client.close()
