@@ -100,6 +100,19 @@ async def test_nobody_answers_to_tls(silent_port: int) -> None:
     assert "did not answer in time" in message
 
 
+async def test_no_redis() -> None:
+    """Something else that answers at the port is said, with the address."""
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.read(1)
+        writer.write(b"HTTP/1.1 400 Bad Request\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(answer, "127.0.0.1") as server:
+        port = server.sockets[0].getsockname()[1]
+        assert f"127.0.0.1:{port}" in await failure(RedisSessionStore(f"redis://127.0.0.1:{port}"))
+
+
 async def test_tls(start: Start, certificate: Path, namespace: str) -> None:
     """With rediss:// everything is as without."""
     server = await start(certificate=certificate)

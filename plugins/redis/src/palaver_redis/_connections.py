@@ -8,6 +8,7 @@ effect twice; so commands go to its connections directly.
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from hiredis import pack_command
@@ -267,4 +268,6 @@ async def _answer(connection: AbstractConnection) -> Answer:
 
 async def _close_all(closes: Sequence[Any]) -> None:
     for one in closes:
-        await one.aclose()
+        # A connection that fails while it is closed is closed.
+        with suppress(RedisError, OSError):
+            await one.aclose()

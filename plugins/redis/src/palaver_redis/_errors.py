@@ -24,6 +24,7 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis_errors.ClusterDownError, "the cluster is down"),
     (redis_errors.AskError, "it sends to another node of its cluster, which a URL with redis+cluster:// finds"),
     (redis_errors.TimeoutError, "it did not answer in time"),
+    (TimeoutError, "it did not answer in time"),
 )
 
 # Before Redis 7, an error inside a script is text inside another one.
