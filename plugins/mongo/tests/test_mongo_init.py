@@ -153,6 +153,11 @@ async def test_unknown_host() -> None:
     assert "nowhere.invalid" in await unavailable("mongodb://bot:hu%3Ash@nowhere.invalid/")
 
 
+async def test_unknown_cluster() -> None:
+    """A cluster that the domain name system does not know is unavailable, with its name."""
+    assert "cluster.invalid" in await unavailable("mongodb+srv://bot:hu%3Ash@cluster.invalid/")
+
+
 async def test_wrong_password(guarded: MongoServer) -> None:
     """A wrong password is unavailable at once, with the address and without the password."""
     message = await unavailable(f"mongodb://root:hu%3Ashxx@{guarded.address}/?authSource=admin")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import sys
 import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
@@ -19,13 +20,12 @@ from palaver import (
     SystemClock,
     new_version,
 )
+from palaver_mongo import MongoSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymongo.asynchronous.collection import AsyncCollection
-
-    from palaver_mongo import MongoSessionStore
 
     MakeStore = Callable[..., MongoSessionStore]
 
@@ -44,6 +44,24 @@ ODD_PAYLOADS = {
     "broken JSON": b'{"id":"a","created":1,"last_activity":2,"state":{',
     "two megabytes": os.urandom(2 * 1024 * 1024),
 }
+
+
+COUNT = """
+import asyncio, sys
+from palaver import Record, new_version
+from palaver_mongo import MongoSessionStore
+
+async def main(url, name):
+    async with MongoSessionStore(url, collection_name=name) as store:
+        for _ in range(40):
+            while True:
+                found = await store.read("n")
+                following = Record(str(int(found.payload) + 1).encode(), new_version(), None)
+                if await store.swap("n", following, found.version):
+                    break
+
+asyncio.run(main(*sys.argv[1:]))
+"""
 
 
 def record(payload: bytes = b"{}", expires_at: int | None = None) -> Record:
@@ -213,6 +231,31 @@ async def test_server_collects_garbage(make: MakeStore, raw: AsyncCollection[dic
     async with make():
         indexes = await raw.index_information()
     assert indexes["expire_date_1"] == {"v": 2, "key": [("expire_date", 1)], "expireAfterSeconds": 3600}
+
+
+async def test_server_removes_what_expired_long_ago(
+    make: MakeStore, raw: AsyncCollection[dict[str, Any]], clock: ManualClock
+) -> None:
+    """The server removes what expired more than an hour ago, and leaves what is alive or expired just now."""
+    expiries = {"long": clock.now() - 3_700_000, "just": clock.now(), "alive": clock.now() + 1, "for ever": None}
+    async with make() as store:
+        await store.write_many([(each, record(expires_at=expires_at)) for each, expires_at in expiries.items()])
+    async with asyncio.timeout(100):
+        while await raw.count_documents({}) == len(expiries):  # noqa: ASYNC110  # the server tells nobody
+            await asyncio.sleep(0.1)
+    assert await raw.distinct("_id.id") == ["alive", "for ever", "just"]
+
+
+async def test_processes_that_count(mongodb_url: str, name: str, make: MakeStore) -> None:
+    """Processes that count together with read and swap lose no count."""
+    async with make() as store:
+        await store.write("n", record(b"0"))
+        command = [sys.executable, "-c", COUNT, mongodb_url, name]
+        processes = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
+        assert [await asyncio.wait_for(process.wait(), 60) for process in processes] == [0] * 3
+        found = await store.read("n")
+        assert found is not None
+        assert found.payload == b"120"
 
 
 async def test_largest_payload(make: MakeStore) -> None:
