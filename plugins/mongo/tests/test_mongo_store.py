@@ -20,12 +20,13 @@ from palaver import (
     SystemClock,
     new_version,
 )
-from palaver_mongo import MongoSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymongo.asynchronous.collection import AsyncCollection
+
+    from palaver_mongo import MongoSessionStore
 
     MakeStore = Callable[..., MongoSessionStore]
 
