@@ -181,3 +181,11 @@ async def test_long_version(redis_url: str, namespace: str) -> None:
         assert await store.swap("a", Record(b"y", "w" * 3000, None), record.version)
         assert await store.touch("a", FAR * 2)
         assert await store.read("a") == Record(b"y", "w" * 3000, FAR * 2)
+
+
+async def test_many_calls_at_once(redis_url: str, namespace: str) -> None:
+    """Calls wait for their turn as long as it takes, when the server answers."""
+    record = Record(b"x", "v1", None)
+    async with RedisSessionStore(f"{redis_url}?max_connections=1", namespace=namespace, timeout=0.2) as store:
+        await asyncio.gather(*(store.write(f"{n}", record) for n in range(2000)))
+        assert await store.clear() == 2000

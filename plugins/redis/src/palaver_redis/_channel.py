@@ -39,7 +39,7 @@ class Channel:
         connections: where commands go.
         shown: where that is, without any credential.
         calls: how many calls there are at a time; more wait for their turn.
-        timeout: for how many seconds they wait.
+        timeout: after how many seconds those that wait give up when the last call had no answer.
     """
 
     def __init__(self, connections: Connections, shown: str, *, calls: int, timeout: float) -> None:
@@ -48,6 +48,7 @@ class Channel:
         self._calls = calls
         self._timeout = timeout
         self._free = asyncio.Semaphore(calls)
+        self._is_silent = False
 
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
@@ -107,17 +108,28 @@ class Channel:
 
     @asynccontextmanager
     async def _turn(self) -> AsyncIterator[None]:
-        try:
-            async with asyncio.timeout(self._timeout):
-                await self._free.acquire()
-        except TimeoutError as error:
-            reason = f"{self._calls} calls before this one got no answer for {self._timeout:g} seconds"
-            raise StoreUnavailableError(reason, store=self.shown) from error
+        await self._wait_for_turn()
         try:
             with mapped_errors(self.shown):
                 yield
+            self._is_silent = False
+        except StoreUnavailableError:
+            self._is_silent = True
+            raise
         finally:
             self._free.release()
+
+    async def _wait_for_turn(self) -> None:
+        """Wait as long as calls are answered: behind a server that hangs, calls must not wait one after the other."""
+        while True:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._free.acquire()
+                    return
+            except TimeoutError as error:
+                if self._is_silent:
+                    reason = f"it did not answer the calls before this one, which has waited {self._timeout:g} seconds"
+                    raise StoreUnavailableError(reason, store=self.shown) from error
 
     async def _run_script(
         self, run: _Run, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]
