@@ -90,6 +90,22 @@ async def test_opened_by_many(make: MakeStore) -> None:
     await asyncio.gather(*(store.close() for store in stores for _ in range(2)))
 
 
+async def test_opening_cancelled(make: MakeStore) -> None:
+    """A store whose opening was cancelled, at any moment, leaves no task behind and can be opened again."""
+    store = make()
+    tasks = asyncio.all_tasks()
+    for delay in (0, 1, 2, 5, 10, 20, 40):
+        opening = asyncio.create_task(store.init())
+        for _ in range(delay):
+            await asyncio.sleep(0)
+        opening.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await opening
+        assert asyncio.all_tasks() == tasks
+    async with store:
+        assert await store.read("a") is None
+
+
 async def test_opened_by_processes(mongodb_url: str, name: str, make: MakeStore) -> None:
     """Several processes may open a collection that is not there yet at the same moment."""
     command = [sys.executable, "-c", OPEN, mongodb_url, name]

@@ -160,7 +160,7 @@ class MongoSessionStore(SessionStore):
             await client.run(lambda: check_server(collection, self._source.location))
             await client.run(lambda: prepare(collection, self._source.location))
         except BaseException:
-            await client.close()
+            await run_to_end(client.close())
             raise
         self._client = client
         self._sessions = Sessions(collection, self._documents)
@@ -168,7 +168,7 @@ class MongoSessionStore(SessionStore):
     async def _close(self) -> None:
         if self._client is not None:
             await self._client.close()
-            self._client = self._sessions = None
+        self._client = self._sessions = None
 
     async def _run(self, work: Callable[[Sessions], Coroutine[Any, Any, T]]) -> T:
         self._lifecycle.require_open()
