@@ -16,13 +16,19 @@ from palaver_test_servers.server import ServerMissingError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from palaver_test_servers.mariadb import MariaDBServer
     from palaver_test_servers.mongo import MongoReplicaSet, MongoServer
+    from palaver_test_servers.postgres import PostgresServer
     from palaver_test_servers.redis import RedisCluster, RedisSentinel, RedisServer
 
 __all__ = (
+    "mariadb_server",
     "mongo_replica_set",
     "mongo_server",
     "mongodb_url",
+    "mysql_url",
+    "postgres_server",
+    "postgresql_url",
     "redis_cluster",
     "redis_sentinel",
     "redis_server",
@@ -109,3 +115,31 @@ def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSe
     from palaver_test_servers.redis import RedisSentinel
 
     yield from running(RedisSentinel(tmp_path_factory.mktemp("redis-sentinel")).start)
+
+
+@pytest.fixture(scope="session")
+def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
+    """A PostgreSQL server."""
+    from palaver_test_servers.postgres import PostgresServer
+
+    yield from running(PostgresServer(tmp_path_factory.mktemp("postgres")).start)
+
+
+@pytest.fixture(scope="session")
+def postgresql_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a PostgreSQL server: yours, in `PALAVER_POSTGRESQL_URL`, or one that is started."""
+    return url_from_environment("PALAVER_POSTGRESQL_URL") or request.getfixturevalue("postgres_server").url
+
+
+@pytest.fixture(scope="session")
+def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
+    """A MariaDB server."""
+    from palaver_test_servers.mariadb import MariaDBServer
+
+    yield from running(MariaDBServer(tmp_path_factory.mktemp("mariadb")).start)
+
+
+@pytest.fixture(scope="session")
+def mysql_url(request: pytest.FixtureRequest) -> str:
+    """The URL of a MySQL or MariaDB server: yours, in `PALAVER_MYSQL_URL`, or one that is started."""
+    return url_from_environment("PALAVER_MYSQL_URL") or request.getfixturevalue("mariadb_server").url
