@@ -40,4 +40,8 @@ def _blocking_calls_fail() -> Iterator[None]:
             # What the conformance kit does between the calls of a store: it draws examples, and counts descriptors.
             function.can_block_in("palaver_conformance/_draw.py", {"draw"})
             function.can_block_in("palaver_conformance/laws/resources.py", {"_descriptors"})
+            # pymongo looks for /.dockerenv when it gets to know a server; nobody can ask it not to.
+            function.can_block_in("pymongo/pool_options.py", {"get_container_env_info"})
+            # asyncpg looks for certificates and passwords in ~/.postgresql when it connects, as libpq does.
+            function.can_block_in("asyncpg/connect_utils.py", {"_parse_connect_dsn_and_args"})
         yield

@@ -1,10 +1,15 @@
-"""What the tests of this plugin share."""
+"""What the tests of this plugin share.
+
+A test in `test_sqlite_*.py` runs on SQLite, one in `test_postgresql_*.py` with each client library of PostgreSQL, one in
+`test_mysql_*.py` on MySQL or MariaDB, and one in `test_sql_*.py` on all of them.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import secrets
 import sqlite3
-from contextlib import closing
+from contextlib import asynccontextmanager, closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -12,8 +17,49 @@ import pytest
 from palaver.clock import ManualClock
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
     from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
+
+SERVERS = {"asyncpg": "postgresql_database", "psycopg": "postgresql_database", "mysql": "mysql_database"}
+KINDS = {"sqlite": ["sqlite"], "postgresql": ["asyncpg", "psycopg"], "mysql": ["mysql"]}
+DRIVERS = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Run a test on each database that its module speaks of."""
+    if "url" in metafunc.fixturenames:
+        kind = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
+        names = KINDS.get(kind) or [name for names in KINDS.values() for name in names]
+        metafunc.parametrize("url", names, indirect=True)
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AsyncConnection]:
+    """Connect to a server with nothing of Palaver in between."""
+    from sqlalchemy import make_url
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    parsed = make_url(url)
+    if parsed.drivername in DRIVERS:
+        parsed = parsed.set(drivername=DRIVERS[parsed.drivername])
+    engine = create_async_engine(parsed, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
+
+
+async def ask(url: str, *statements: str) -> list[Any]:
+    """Return the rows of the last of some statements, told to a server with nothing of Palaver in between."""
+    rows: list[Any] = []
+    async with connected(url) as connection:
+        for statement in statements:
+            result = await connection.exec_driver_sql(statement)
+            rows = [tuple(row) for row in result] if result.returns_rows else []
+    return rows
 
 
 @pytest.fixture
@@ -24,25 +70,60 @@ def clock() -> ManualClock:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    """Where the database is."""
+    """Where the database of SQLite is."""
     return tmp_path / "bot.db"
 
 
-@pytest.fixture
-def url(file: Path) -> str:
-    """The URL of the database."""
-    return f"sqlite:///{file}"
+@pytest.fixture(scope="session")
+def postgresql_database(postgresql_url: str) -> Iterator[str]:
+    """The URL of an empty database on the PostgreSQL server."""
+    yield from own_database(postgresql_url, "WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def mysql_database(mysql_url: str) -> Iterator[str]:
+    """The URL of an empty database on the MySQL or MariaDB server."""
+    yield from own_database(mysql_url, "")
+
+
+def own_database(url: str, drop_options: str) -> Iterator[str]:
+    """Make a database for the tests alone: the server may be somebody's."""
+    from sqlalchemy import make_url
+
+    name = f"palaver_test_{secrets.token_hex(4)}"
+    asyncio.run(ask(url, f"CREATE DATABASE {name}"))
+    yield make_url(url).set(database=name).render_as_string(hide_password=False)
+    asyncio.run(ask(url, f"DROP DATABASE {name} {drop_options}"))
 
 
 @pytest.fixture
-def query(file: Path) -> Callable[[str], Awaitable[list[Any]]]:
-    """Look into the file, or change it, with nothing of Palaver in between."""
+def url(request: pytest.FixtureRequest) -> str:
+    """The URL of a database in which there is nothing yet."""
+    name = getattr(request, "param", "sqlite")
+    if name == "sqlite":
+        return f"sqlite:///{request.getfixturevalue('file')}"
+    url: str = request.getfixturevalue(SERVERS[name])
+    asyncio.run(drop_all_tables(url))
+    return url.replace("postgresql:", "postgresql+psycopg:") if name == "psycopg" else url
+
+
+async def drop_all_tables(url: str) -> None:
+    """Remove what the test before has left."""
+    place = "current_schema()" if url.startswith("postgresql") else "database()"
+    tables = await ask(url, f"SELECT table_name FROM information_schema.tables WHERE table_schema = {place}")
+    quote = '"' if url.startswith("postgresql") else "`"
+    await ask(url, *(f"DROP TABLE {quote}{name}{quote}" for (name,) in tables))
+
+
+@pytest.fixture
+def query(url: str, request: pytest.FixtureRequest) -> Callable[[str], Awaitable[list[Any]]]:
+    """Look into the database, or change it, with nothing of Palaver in between."""
+    if not url.startswith("sqlite"):
+        return lambda statement: ask(url, statement)
+    file = request.getfixturevalue("file")
 
     def run(statement: str) -> list[Any]:
         with closing(sqlite3.connect(file)) as connection, connection:
             return connection.execute(statement).fetchall()
 
-    async def run_in_thread(statement: str) -> list[Any]:
-        return await asyncio.to_thread(run, statement)
-
-    return run_in_thread
+    return lambda statement: asyncio.to_thread(run, statement)

@@ -1,9 +1,12 @@
-"""The connections to a database: readers side by side, writers one after another."""
+"""An open database: how many use it at the same time, and what becomes of those who fail, leave or come too late."""
 
 from __future__ import annotations
 
 import asyncio
+import random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy.exc import DBAPIError
 
 from palaver.cancellation import run_to_end
 from palaver.errors import StoreClosedError
@@ -21,8 +24,8 @@ __all__ = ("Database",)
 
 T = TypeVar("T")
 
-# More readers than this only wait for each other: Python runs one of them at a time.
-READERS: Final = 4
+_ATTEMPTS: Final = 10
+_FIRST_PAUSE: Final = 0.005
 
 
 class Database:
@@ -34,47 +37,50 @@ class Database:
 
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
-        self._connections = dialect.connect(READERS + 1)
-        self._reading = asyncio.Semaphore(READERS)
-        # A writer of this process who waits here does not poll the database for its lock.
-        self._writing = asyncio.Lock()
+        self._connections = dialect.connect()
+        self._reading = asyncio.Semaphore(dialect.readers)
+        # A writer of this process who waits here does not wait in the database, where a wait has its limit.
+        self._writing = asyncio.Semaphore(dialect.writers)
         self._running: set[asyncio.Future[Any]] = set()
         self._is_closing = False
 
     async def prepare(self, table: Table) -> None:
-        """Make the database ready, and create the tables unless they are there."""
+        """Make the database ready, and bring the tables to the present version unless they are."""
         location = self._dialect.location
         await self.read(self._dialect.prepare)
         if not await self.read(lambda connection: has_tables(connection, table, location)):
-            await self.write(lambda connection: create_tables(connection, table, location))
+            await self.write(lambda connection: self._create(connection, table))
 
     async def read(self, work: Callable[[Connection], T]) -> T:
-        """Do `work`, each statement by itself."""
+        """Do `work` that changes nothing; once more, when the connection was lost."""
         async with self._reading:
-            return await self._run(work)
+            return await mapped_errors(self._persist(work, lambda error: error.connection_invalidated), self._dialect)
 
     async def write(self, work: Callable[[Connection], T]) -> T:
-        """Do `work` in one transaction, all of it or nothing."""
-
-        def transaction(connection: Connection) -> T:
-            self._dialect.begin_write(connection)
-            result = work(connection)
-            connection.commit()
-            return result
-
+        """Do `work`; again, when the database undid it because of others."""
         async with self._writing:
-            return await self._run(transaction)
+            return await mapped_errors(self._persist(work, self._dialect.may_repeat), self._dialect)
 
     async def close(self) -> None:
         """Wait for what is running, and close all connections."""
         self._is_closing = True
-        await run_to_end(self._close())
+        await run_to_end(mapped_errors(self._close(), self._dialect))
 
     async def _close(self) -> None:
         while self._running:
             await asyncio.wait(self._running)
-        with mapped_errors(self._dialect):
-            await self._connections.close()
+        await self._connections.close()
+
+    async def _persist(self, work: Callable[[Connection], T], may_repeat: Callable[[DBAPIError], bool]) -> T:
+        for attempt in range(_ATTEMPTS):
+            try:
+                return await self._run(work)
+            except DBAPIError as error:
+                if not may_repeat(error):
+                    raise
+            # Of those who met, one has gone on, so that not all meet again.
+            await asyncio.sleep(random.uniform(0, _FIRST_PAUSE * 2**attempt))  # noqa: S311  # no secret
+        return await self._run(work)
 
     async def _run(self, work: Callable[[Connection], T]) -> T:
         """Do `work` to its end, even when the caller is cancelled: it could not be stopped, and must not be late."""
@@ -83,5 +89,8 @@ class Database:
         running = asyncio.ensure_future(self._connections.run(work))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
-        with mapped_errors(self._dialect):
-            return await run_to_end(running)
+        return await run_to_end(running)
+
+    def _create(self, connection: Connection, table: Table) -> None:
+        with self._dialect.schema_lock(connection):
+            create_tables(connection, table, self._dialect.location)

@@ -5,30 +5,39 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sqlalchemy import make_url
+from sqlalchemy import URL, make_url
 from sqlalchemy.exc import ArgumentError
 
 from palaver.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Mapping
+    from contextlib import AbstractContextManager
 
-    from sqlalchemy import URL, Connection, Insert, Table
-    from sqlalchemy.exc import DBAPIError
+    from sqlalchemy import Connection, Table
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from palaver.clock import Clock
+    from palaver_sql._statements import Statements
 
 __all__ = ("Connections", "Dialect", "choose_dialect")
 
 T = TypeVar("T")
 
 # The module of each dialect, imported only for a URL that needs it.
-_DIALECTS: Final = {"sqlite": ("palaver_sql._sqlite", "SQLite")}
+_DIALECTS: Final = {
+    "sqlite": ("palaver_sql._sqlite", "SQLite"),
+    "postgresql": ("palaver_sql._postgresql", "PostgreSQL"),
+    "mysql": ("palaver_sql._mysql", "MySQL"),
+    "mariadb": ("palaver_sql._mysql", "MySQL"),
+}
 
 
 class Connections(Protocol):
     """The open connections to a database."""
 
     def run(self, work: Callable[[Connection], T]) -> Awaitable[T]:
-        """Do `work` with a connection that nobody else uses meanwhile; what it does not commit is rolled back.
+        """Do `work` with a connection that nobody else uses meanwhile.
 
         `work` is an ordinary function, so that it runs as it is in a thread or under SQLAlchemy's `run_sync`.
         """
@@ -40,52 +49,79 @@ class Connections(Protocol):
 
 
 class Dialect(Protocol):
-    """One database: where it is, and how to talk to it."""
+    """One database: where it is, and how to talk to it. Each statement is a transaction of its own, unless told."""
 
     max_payload_bytes: int | None
     """The largest payload that the database can keep."""
+
+    readers: int
+    """How many units of work may read at the same time."""
+
+    writers: int
+    """How many units of work may write at the same time."""
+
+    quotes_data: bool
+    """Whether the errors of the database may quote what is stored."""
 
     @property
     def location(self) -> str:
         """Where the database is, without any credential."""
         ...
 
-    def connect(self, size: int) -> Connections:
-        """Return up to `size` connections; nothing is connected yet."""
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        """What its client library raises besides SQLAlchemy's own errors."""
+        ...
+
+    def connect(self) -> Connections:
+        """Return connections for all readers and writers; nothing is connected yet."""
         ...
 
     def prepare(self, connection: Connection) -> None:
-        """Bring the database itself into the state that the store's promises need."""
+        """Bring the database itself into the state that the store's promises need, or refuse it."""
         ...
 
-    def begin_write(self, connection: Connection) -> None:
-        """Begin a transaction in which nobody else changes what this one reads."""
+    def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:
+        """Keep all others from making tables meanwhile."""
         ...
 
-    def upsert(self, table: Table) -> Insert:
-        """Return the statement that stores rows, whatever is there."""
+    def statements(self, table: Table, namespace: str, clock: Clock) -> Statements:
+        """Return the statements on a table of sessions."""
         ...
 
-    def explain(self, error: DBAPIError) -> str:
+    def may_repeat(self, error: Exception) -> bool:
+        """Tell whether the database undid the work only because others were at the same rows."""
+        ...
+
+    def explain(self, error: BaseException | None) -> str:
         """Say what is wrong and what to do, without any credential or payload."""
         ...
 
 
-def choose_dialect(url: str | URL) -> Dialect:
-    """Return the dialect of a database URL.
+def choose_dialect(database: str | URL | AsyncEngine, timeouts: Mapping[str, float]) -> Dialect:
+    """Return the dialect of a database.
+
+    Args:
+        database: its URL, or an engine that is connected to it.
+        timeouts: those of `connect_timeout` and `statement_timeout` that are given.
 
     Raises:
         InvalidOptionError: the URL cannot be read, or no store can be made for it.
     """
-    try:
-        parsed = make_url(url)
-    except (ArgumentError, ValueError):
-        # Without its cause: SQLAlchemy 2.0 quotes the text, and a password may be in it.
-        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from None
-    name = parsed.get_backend_name().lower()
+    engine = None if isinstance(database, str | URL) else database
+    url = _parse(database) if isinstance(database, str | URL) else database.url
+    name = url.get_backend_name().lower()
     if name not in _DIALECTS:
         raise InvalidOptionError(f"{name!r} is not supported; there is {', '.join(sorted(_DIALECTS))}", option="url")
     module, attribute = _DIALECTS[name]
     make: Any = getattr(import_module(module), attribute)
-    dialect: Dialect = make(parsed)
+    dialect: Dialect = make(url, engine, timeouts)
     return dialect
+
+
+def _parse(url: str | URL) -> URL:
+    try:
+        return make_url(url)
+    except (ArgumentError, ValueError):
+        # Without its cause: SQLAlchemy 2.0 quotes the text, and a password may be in it.
+        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from None

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     from palaver.store import SessionStore
 
 # All other options in a URL are those of the database's own driver, and the store hands them on.
-_OWN: Final = frozenset({"ttl", "namespace", "table"})
+_TEXT: Final = {"table": str, "connect_timeout": float, "statement_timeout": float}
+_OWN: Final = frozenset({"ttl", "namespace", *_TEXT})
 
 
 @hookimpl
@@ -26,4 +27,4 @@ def palaver_open_store(url: str, options: Mapping[str, Any]) -> SessionStore:
     own = {name: text for name, text in query.items() if name in _OWN}
     drivers = {name: text for name, text in query.items() if name not in _OWN}
     database = f"{address}?{urlencode(drivers)}" if drivers else address
-    return SQLSessionStore(database, **merge_options(own, options, {"table": str}))
+    return SQLSessionStore(database, **merge_options(own, options, _TEXT))

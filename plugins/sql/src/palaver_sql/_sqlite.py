@@ -9,7 +9,7 @@ from __future__ import annotations
 import random
 import sqlite3
 import time
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
@@ -21,13 +21,18 @@ from sqlalchemy.pool import QueuePool
 
 from palaver.errors import InvalidOptionError
 from palaver.threads import Threads
+from palaver_sql._statements import Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping, Sequence
+    from contextlib import AbstractContextManager
 
     from sqlalchemy import URL, Connection, Engine, Insert, Table
-    from sqlalchemy.exc import DBAPIError
+
+    from palaver.clock import Clock
+    from palaver.record import Record
+    from palaver_sql._statements import Swap
 
 __all__ = ("SQLite",)
 
@@ -47,6 +52,9 @@ _MAX_PAYLOAD_BYTES: Final = 1_000_000_000 - 4096
 # Every connection says what the store promises, whatever the library was built with: an acknowledged save is on the
 # disk (https://www.sqlite.org/pragma.html#pragma_synchronous), on macOS too, where a plain fsync is not enough.
 _PRAGMAS: Final = ("PRAGMA synchronous = FULL", "PRAGMA fullfsync = ON")
+
+# Without IMMEDIATE, what reads first and writes then fails at once when somebody else wrote in between.
+_BEGIN: Final = "BEGIN IMMEDIATE"
 
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 0.1
@@ -78,8 +86,18 @@ class SQLite:
     """
 
     max_payload_bytes = _MAX_PAYLOAD_BYTES
+    # More readers than this only wait for each other: Python runs one of them at a time. One writer at a time: that is
+    # SQLite.
+    readers = 4
+    writers = 1
+    quotes_data = False
+    errors = ()
 
-    def __init__(self, url: URL) -> None:
+    def __init__(self, url: URL, engine: object, timeouts: Mapping[str, float]) -> None:
+        if engine is not None:
+            raise InvalidOptionError("an engine for SQLite cannot be used; give the URL of the file", option="url")
+        for name in timeouts:
+            raise InvalidOptionError("unknown for SQLite, which has timeout in its URL", option=name)
         if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write sqlite:", option="url")
         if url.host or url.port or url.username or url.password:
@@ -94,7 +112,8 @@ class SQLite:
         """Where the file is."""
         return f"sqlite:///{self._path}"
 
-    def connect(self, size: int) -> _Connections:
+    def connect(self) -> _Connections:
+        size = self.readers + self.writers
         engine = create_engine(
             "sqlite+pysqlite://",
             creator=self._open,
@@ -116,7 +135,7 @@ class SQLite:
             try:
                 connection.exec_driver_sql("PRAGMA journal_mode = WAL")
             except OperationalError as error:
-                if _code(error) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                if _code(error.orig) != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                     raise
             else:
                 return
@@ -140,17 +159,52 @@ class SQLite:
             raise
         return connection
 
-    def begin_write(self, connection: Connection) -> None:
-        # Without IMMEDIATE, what reads first and writes then fails at once when somebody else wrote in between.
-        connection.exec_driver_sql("BEGIN IMMEDIATE")
+    def schema_lock(self, connection: Connection) -> AbstractContextManager[None]:
+        return transaction(connection, _BEGIN)
 
-    def upsert(self, table: Table) -> Insert:
-        statement = insert(table)
-        changed = {column.name: statement.excluded[column.name] for column in table.c if not column.primary_key}
-        return statement.on_conflict_do_update(index_elements=list(table.primary_key), set_=changed)
+    def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
+        return _Statements(self.location, table, namespace, clock)
 
-    def explain(self, error: DBAPIError) -> str:
-        return _REASONS.get(_code(error)) or str(error.orig)
+    def may_repeat(self, error: Exception) -> bool:  # noqa: ARG002  # nothing is ever undone because of others
+        return False
+
+    def explain(self, error: BaseException | None) -> str:
+        return _REASONS.get(_code(error)) or str(error)
+
+
+class _Statements(Statements):
+    """Decides what to store inside a transaction that nobody else can write in."""
+
+    def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
+        with transaction(connection, _BEGIN):
+            self._store(connection, records)
+
+    def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        with transaction(connection, _BEGIN):
+            found = self.select(connection, [session_id for session_id, _, _ in swaps])
+            answers, changed = decide_swaps(swaps, found, self._clock.now())
+            self._store(connection, changed)
+        return answers
+
+    def _store(self, connection: Connection, records: Mapping[str, Record]) -> None:
+        rows = [self._row(*item) for item in records.items()]
+        if rows:
+            connection.execute(self._upsert, rows)
+
+    @cached_property
+    def _upsert(self) -> Insert:
+        statement = insert(self._table)
+        changed = {column.name: statement.excluded[column.name] for column in self._table.c if not column.primary_key}
+        return statement.on_conflict_do_update(index_elements=list(self._table.primary_key), set_=changed)
+
+    def _row(self, session_id: str, record: Record) -> dict[str, Any]:
+        return {
+            "namespace": self._namespace,
+            "session_id": session_id,
+            "payload": record.payload,
+            "version": record.version,
+            "expires_at": record.expires_at,
+        }
 
 
 class _Connections:
@@ -217,7 +271,7 @@ def _path(url: URL) -> Path:
     return Path(name)
 
 
-def _code(error: DBAPIError) -> int:
+def _code(error: BaseException | None) -> int:
     """Return the primary result code of SQLite; 0 when the error is not SQLite's own."""
-    code: int = getattr(error.orig, "sqlite_errorcode", 0)
+    code: int = getattr(error, "sqlite_errorcode", 0)
     return code & 0xFF

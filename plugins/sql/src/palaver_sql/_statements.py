@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import and_, bindparam, delete, func, or_, select, update
+from sqlalchemy import and_, bindparam, delete, or_, select, update
+from sqlalchemy.exc import DBAPIError
 
-from palaver.errors import CorruptSessionError, InvalidSessionIdError
-from palaver.record import Record
-from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
+from palaver.errors import CorruptSessionError
+from palaver.record import Record, SwapDecision, decide_swap
+from palaver.session_ids import MAX_ID_BYTES, text_fault
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from typing import TypeAlias
 
     from sqlalchemy import BindParameter, Connection, Table
 
-    from palaver_sql._dialects import Dialect
+    from palaver.clock import Clock
+    from palaver.record import Absent
 
-__all__ = ("PURGE_SIZE", "Key", "Statements")
+    Swap: TypeAlias = tuple[str, Record, str | Absent]
 
-PURGE_SIZE: Final = 1000
+__all__ = ("PIECE", "Key", "Statements", "chunks", "decide_swaps", "transaction")
+
+PIECE: Final = 1000
+"""How many rows one statement removes at most, so that others can write in between."""
 
 _PAGE_SIZE: Final = 1000
 
@@ -40,57 +48,61 @@ class Key:
         return self.expires_at is not None and self.expires_at <= now
 
 
-class Statements:
+class Statements(ABC):
     """What is done with the sessions of one namespace, built once; each method is given the connection to use.
 
     Args:
-        dialect: the database.
+        location: where the database is, for errors.
         table: the table of sessions.
         namespace: whose rows.
+        clock: what time it is.
     """
 
-    def __init__(self, dialect: Dialect, table: Table, namespace: str) -> None:
-        self._dialect = dialect
+    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
+        self._location = location
+        self._table = table
         self._namespace = namespace
+        self._clock = clock
         column = table.c
-        own = column.namespace == namespace
-        one = and_(own, column.session_id == bindparam("key"))
+        self._own = column.namespace == namespace
+        one = and_(self._own, column.session_id == bindparam("key"))
         now: BindParameter[int] = bindparam("now")
-        live = or_(column.expires_at.is_(None), column.expires_at > now)
-        expired = select(column.session_id).where(own, column.expires_at <= now).limit(PURGE_SIZE)
-        keys = select(column.session_id, column.expires_at).where(own).order_by(column.session_id).limit(_PAGE_SIZE)
+        self._live = or_(column.expires_at.is_(None), column.expires_at > now)
+        self._expired = column.expires_at <= now
+        keys = select(column.session_id, column.expires_at).where(self._own).order_by(column.session_id)
         self._select = select(column.session_id, column.payload, column.version, column.expires_at).where(
-            own, column.session_id.in_(bindparam("keys", expanding=True))
+            self._own, column.session_id.in_(bindparam("keys", expanding=True))
         )
-        self._upsert = dialect.upsert(table)
         self._delete = delete(table).where(one)
-        self._touch = update(table).where(one, live).values(expires_at=bindparam("new"))
-        self._first_page = keys.where(column.session_id >= bindparam("start"))
-        self._next_page = keys.where(column.session_id > bindparam("start"))
-        self._purge = delete(table).where(own, column.session_id.in_(expired))
-        self._count = select(func.count()).where(own, live)
-        self._clear = delete(table).where(own)
+        self._touch = update(table).where(one, self._live).values(expires_at=bindparam("new"))
+        self._first_page = keys.where(column.session_id >= bindparam("start")).limit(_PAGE_SIZE)
+        self._next_page = keys.where(column.session_id > bindparam("start")).limit(_PAGE_SIZE)
+        self._remove_expired = self._remover(self._expired)
+        self._remove_live = self._remover(self._live)
 
-    def select(self, connection: Connection, session_ids: Sequence[str]) -> dict[str, Record]:
+    @abstractmethod
+    def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
+        """Store the records, whatever is there."""
+
+    @abstractmethod
+    def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        """Decide each swap, in order, and store what is decided."""
+
+    def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, expired or not."""
         records = {}
-        for keys in _chunks(list(dict.fromkeys(session_ids))):
+        for keys in chunks(list(dict.fromkeys(session_ids)), _CHUNK_SIZE):
             rows = connection.execute(self._select, {"keys": keys})
             records.update({row[0]: self._record(*row) for row in rows})
         return records
-
-    def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
-        """Store the records, whatever is there."""
-        if records:
-            connection.execute(self._upsert, [self._row(*item) for item in records.items()])
 
     def delete(self, connection: Connection, session_id: str) -> None:
         """Remove a row, whatever is in it."""
         connection.execute(self._delete, {"key": session_id})
 
-    def touch(self, connection: Connection, session_id: str, expires_at: int | None, now: int) -> bool:
+    def touch(self, connection: Connection, session_id: str, expires_at: int | None) -> bool:
         """Move the expiry of a live row; tell whether there was one."""
-        touched = connection.execute(self._touch, {"key": session_id, "new": expires_at, "now": now})
+        touched = connection.execute(self._touch, {"key": session_id, "new": expires_at, "now": self._clock.now()})
         return touched.rowcount > 0
 
     def page(self, connection: Connection, prefix: str, after: str | None) -> list[Key]:
@@ -99,24 +111,20 @@ class Statements:
         rows = connection.execute(statement, {"start": prefix if after is None else after})
         return [self._key(*row) for row in rows]
 
-    def purge(self, connection: Connection, now: int) -> int:
-        """Remove up to `PURGE_SIZE` expired rows; return how many."""
-        return connection.execute(self._purge, {"now": now}).rowcount
+    def remove_expired(self, connection: Connection, now: int) -> int:
+        """Remove some expired rows; return how many, 0 when there are none."""
+        return connection.execute(self._remove_expired, {"now": now}).rowcount
 
-    def clear(self, connection: Connection, now: int) -> int:
-        """Remove all rows of the namespace; return how many were live."""
-        live = connection.scalar(self._count, {"now": now})
-        connection.execute(self._clear)
-        return live or 0
+    def remove_live(self, connection: Connection, now: int) -> int:
+        """Remove some live rows; return how many, 0 when there are none."""
+        return connection.execute(self._remove_live, {"now": now}).rowcount
 
-    def _row(self, session_id: str, record: Record) -> dict[str, Any]:
-        return {
-            "namespace": self._namespace,
-            "session_id": session_id,
-            "payload": record.payload,
-            "version": record.version,
-            "expires_at": record.expires_at,
-        }
+    def _remover(self, which: Any) -> Any:
+        """Return the statement that removes a piece of those rows."""
+        key = self._table.c.session_id
+        piece = select(key).where(self._own, which).limit(PIECE)
+        # Both conditions: a row of the piece may have changed since, where others write at the same time.
+        return delete(self._table).where(self._own, which, key.in_(piece))
 
     def _record(self, session_id: str, payload: Any, version: Any, expires_at: Any) -> Record:
         if type(payload) is not bytes:
@@ -126,10 +134,8 @@ class Statements:
         return Record(payload, version, self._expiry(session_id, expires_at))
 
     def _key(self, session_id: Any, expires_at: Any) -> Key:
-        try:
-            check_session_id(session_id)
-        except InvalidSessionIdError as error:
-            raise CorruptSessionError(str(error), location=self._dialect.location) from error
+        if type(session_id) is not str or text_fault(session_id, MAX_ID_BYTES) is not None:
+            raise CorruptSessionError("its id is not text", location=self._location)
         return Key(session_id, self._expiry(session_id, expires_at))
 
     def _expiry(self, session_id: str, expires_at: Any) -> int | None:
@@ -138,9 +144,52 @@ class Statements:
         raise self._corrupt("its expires_at is not a whole number", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
-        return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
+        return CorruptSessionError(reason, session_id=session_id, location=self._location)
 
 
-def _chunks(keys: list[str]) -> Iterator[list[str]]:
-    for start in range(0, len(keys), _CHUNK_SIZE):
-        yield keys[start : start + _CHUNK_SIZE]
+def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
+    """Cut a list into pieces."""
+    for start in range(0, len(items), size):
+        yield items[start : start + size]
+
+
+def decide_swaps(
+    swaps: Sequence[Swap], found: Mapping[str, Record], now: int
+) -> tuple[list[bool], dict[str, Record]]:
+    """Decide swaps, in order, on rows that nobody else can change meanwhile.
+
+    Returns:
+        The answer to each, and what is to be stored.
+    """
+    changed: dict[str, Record] = {}
+    answers = []
+    for session_id, record, expected in swaps:
+        old = changed.get(session_id) or found.get(session_id)
+        live = None if old is None or old.is_expired(now) else old
+        decision = decide_swap(live, record, expected)
+        if decision is SwapDecision.STORE:
+            changed[session_id] = record
+        answers.append(decision is not SwapDecision.REFUSE)
+    return answers, changed
+
+
+@contextmanager
+def transaction(connection: Connection, begin: str = "BEGIN") -> Iterator[None]:
+    """Make one transaction of all statements inside, done wholly or not at all."""
+    connection.exec_driver_sql(begin)
+    try:
+        yield
+        connection.exec_driver_sql("COMMIT")
+    except BaseException:
+        _roll_back(connection)
+        raise
+
+
+def _roll_back(connection: Connection) -> None:
+    if connection.invalidated:
+        return
+    try:
+        connection.exec_driver_sql("ROLLBACK")
+    except DBAPIError:
+        # What failed before may have ended the transaction; a connection that is lost must not be used again.
+        connection.invalidate()

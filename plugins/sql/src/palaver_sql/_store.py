@@ -6,18 +6,17 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from palaver.errors import SessionTooLargeError, StoreClosedError
 from palaver.lifecycle import Lifecycle
-from palaver.record import SwapDecision, decide_swap
 from palaver.session_ids import MAX_ID_BYTES, text_fault
 from palaver.store import Capabilities, SessionStore
 from palaver_sql._database import Database
 from palaver_sql._dialects import choose_dialect
 from palaver_sql._schema import sessions_table
-from palaver_sql._statements import PURGE_SIZE, Statements
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 
     from sqlalchemy import URL, Connection
+    from sqlalchemy.ext.asyncio import AsyncEngine
 
     from palaver.record import Absent, Record
     from palaver.store import StoreOptions
@@ -32,19 +31,32 @@ class SQLSessionStore(SessionStore):
     """Keeps sessions in a table of an SQL database.
 
     Args:
-        url: the database, as an SQLAlchemy URL such as `sqlite:///bot.db`; a plain scheme picks the driver.
+        url: the database, as an SQLAlchemy URL such as `sqlite:///bot.db` or `postgresql://host/bots`, where a plain
+            scheme picks the driver; or an engine of yours for PostgreSQL or MySQL, which is left open.
         table: the name of the table; it is created when it is not there.
+        connect_timeout: how many seconds a connection to a server may take: 5 unless you say otherwise.
+        statement_timeout: how many seconds a server may take for what it is asked: 10 unless you say otherwise.
         **options: `ttl`, `namespace` and `clock`, as for every store.
 
     Raises:
         InvalidOptionError: the URL cannot be used, or no table can have that name.
     """
 
-    def __init__(self, url: str | URL, *, table: str = DEFAULT_TABLE, **options: Unpack[StoreOptions]) -> None:
+    def __init__(
+        self,
+        url: str | URL | AsyncEngine,
+        *,
+        table: str = DEFAULT_TABLE,
+        connect_timeout: float | None = None,
+        statement_timeout: float | None = None,
+        **options: Unpack[StoreOptions],
+    ) -> None:
         super().__init__(**options)
-        self._dialect = choose_dialect(url)
+        timeouts = {"connect_timeout": connect_timeout, "statement_timeout": statement_timeout}
+        given = {name: seconds for name, seconds in timeouts.items() if seconds is not None}
+        self._dialect = choose_dialect(url, given)
         self._table = sessions_table(table)
-        self._statements = Statements(self._dialect, self._table, self.namespace)
+        self._statements = self._dialect.statements(self._table, self.namespace, self.clock)
         self._lifecycle = Lifecycle(repr(self))
         self._database: Database | None = None
         self.capabilities = Capabilities(
@@ -84,6 +96,8 @@ class SQLSessionStore(SessionStore):
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         database = self._require_open()
         wanted = list(session_ids)
+        if not wanted:
+            return []
         found = await database.read(lambda connection: self._statements.select(connection, wanted))
         now = self.clock.now()
         return [_live(found.get(session_id), now) for session_id in wanted]
@@ -92,17 +106,20 @@ class SQLSessionStore(SessionStore):
         database = self._require_open()
         records = dict(items)
         self._check_sizes(items)
-        await database.write(lambda connection: self._statements.upsert(connection, records))
+        if records:
+            await database.write(lambda connection: self._statements.upsert(connection, records))
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         database = self._require_open()
         swaps = list(items)
         self._check_sizes((session_id, record) for session_id, record, _ in swaps)
-        return await database.write(lambda connection: self._swap(connection, swaps))
+        if not swaps:
+            return []
+        return await database.write(lambda connection: self._statements.swap(connection, swaps))
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         return await self._require_open().write(
-            lambda connection: self._statements.touch(connection, session_id, expires_at, self.clock.now())
+            lambda connection: self._statements.touch(connection, session_id, expires_at)
         )
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
@@ -121,17 +138,12 @@ class SQLSessionStore(SessionStore):
             page = await self._page(prefix, after=page[-1].session_id)
 
     async def purge(self) -> int:
-        now = self.clock.now()
-        removed = 0
-        while True:
-            # In pieces, so that others can write in between.
-            count = await self._require_open().write(lambda connection: self._statements.purge(connection, now))
-            removed += count
-            if count < PURGE_SIZE:
-                return removed
+        return await self._remove(self._statements.remove_expired)
 
     async def clear(self) -> int:
-        return await self._require_open().write(lambda connection: self._statements.clear(connection, self.clock.now()))
+        live = await self._remove(self._statements.remove_live)
+        await self._remove(self._statements.remove_expired)
+        return live
 
     async def _open(self) -> None:
         database = Database(self._dialect)
@@ -159,20 +171,13 @@ class SQLSessionStore(SessionStore):
             if limit is not None and len(record.payload) > limit:
                 raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
 
-    def _swap(self, connection: Connection, swaps: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        """Decide all swaps and store what they decide, inside a transaction."""
-        found = self._statements.select(connection, [session_id for session_id, _, _ in swaps])
+    async def _remove(self, piece: Callable[[Connection, int], int]) -> int:
+        """Remove rows piece by piece, so that others can write in between; return how many."""
         now = self.clock.now()
-        changed: dict[str, Record] = {}
-        answers = []
-        for session_id, record, expected in swaps:
-            live = _live(changed.get(session_id) or found.get(session_id), now)
-            decision = decide_swap(live, record, expected)
-            if decision is SwapDecision.STORE:
-                changed[session_id] = record
-            answers.append(decision is not SwapDecision.REFUSE)
-        self._statements.upsert(connection, changed)
-        return answers
+        removed = 0
+        while count := await self._require_open().write(lambda connection: piece(connection, now)):
+            removed += count
+        return removed
 
     async def _page(self, prefix: str, after: str | None = None) -> list[Key]:
         return await self._require_open().read(lambda connection: self._statements.page(connection, prefix, after))

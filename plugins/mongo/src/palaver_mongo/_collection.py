@@ -1,0 +1,168 @@
+"""The commands on the collection of sessions."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from bson.int64 import Int64
+from pymongo import ReplaceOne
+from pymongo.errors import BulkWriteError
+
+from palaver.errors import CorruptSessionError, StoreUnavailableError
+from palaver_mongo._documents import EXPIRE_DATE, FIELDS, session_id_of
+from palaver_mongo._errors import explain_code
+from palaver_mongo._swap import DAMAGED, REFUSED, swap_statement
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from pymongo import UpdateOne
+    from pymongo.asynchronous.collection import AsyncCollection
+
+    from palaver.record import Absent, Record
+    from palaver_mongo._client import Document
+    from palaver_mongo._documents import Documents
+
+__all__ = ("Sessions",)
+
+_PAGE_SIZE: Final = 1000
+
+_DUPLICATE_KEY: Final = 11000
+
+# Two who create one session at the same moment: the later one tries again, and then finds it there.
+_ATTEMPTS: Final = 10
+
+_PROJECTION: Final = dict.fromkeys(FIELDS, 1)
+
+
+class Sessions:
+    """The sessions of one namespace in a collection; each method is one command, or a few.
+
+    Args:
+        collection: the collection.
+        documents: what is in it.
+    """
+
+    def __init__(self, collection: AsyncCollection[Document], documents: Documents) -> None:
+        self._collection = collection
+        self._documents = documents
+
+    async def find(self, session_ids: Sequence[str]) -> dict[str, Record]:
+        """Return the records of those ids that have one, expired or not."""
+        keys = [self._documents.key(session_id) for session_id in dict.fromkeys(session_ids)]
+        if not keys:
+            return {}
+        wanted = {"_id": keys[0] if len(keys) == 1 else {"$in": keys}}
+        found = await self._collection.find(wanted, _PROJECTION, batch_size=len(keys) + 1).to_list()
+        return {session_id_of(document): self._documents.record(document) for document in found}
+
+    async def replace(self, records: dict[str, Record]) -> None:
+        """Store the records, whatever is there."""
+        documents = [self._documents.document(*item) for item in records.items()]
+        faults = await self._bulk([ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents])
+        if faults:
+            raise self._unavailable(next(iter(faults.values())))
+
+    async def swap(self, swaps: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+        """Do the swaps, which are of different sessions, each by itself."""
+        now = self._documents.clock.now()
+        documents = [self._documents.document(session_id, record) for session_id, record, _ in swaps]
+        faults = await self._bulk(
+            [swap_statement(document, swap[2], now) for document, swap in zip(documents, swaps, strict=True)]
+        )
+        for position, code in faults.items():
+            self._check_refusal(swaps[position][0], code)
+        return [position not in faults for position in range(len(swaps))]
+
+    async def delete(self, session_id: str) -> None:
+        """Remove a document, whatever is in it."""
+        await self._collection.delete_one({"_id": self._documents.key(session_id)})
+
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
+        """Move the expiry of a live document; tell whether there was one."""
+        key = {"_id": self._documents.key(session_id)}
+        fields = self._documents.expiry(expires_at)
+        update = {"$set": fields} | ({} if EXPIRE_DATE in fields else {"$unset": {EXPIRE_DATE: ""}})
+        touched = await self._collection.update_one({**key, **self._live()}, update)
+        if touched.matched_count:
+            return True
+        await self.find([session_id])  # there may be one that is damaged
+        return False
+
+    async def page(self, prefix: str, after: Document | None) -> list[Document]:
+        """Return the next documents in the order of their ids, with the type of the payload in its place."""
+        fields = {"version": 1, "expires_at": 1, "payload": {"$type": "$payload"}}
+        return await self._page({"_id": self._range(prefix, after)}, fields)
+
+    async def delete_expired(self, after: Document | None) -> tuple[int, Document | None]:
+        """Remove the next expired documents; return how many, and the last one's key, None at the end."""
+        expired = {"expires_at": {"$lte": Int64(self._documents.clock.now()), "$type": ["int", "long"]}}
+        page = await self._page({"_id": self._range("", after), **expired}, {"_id": 1})
+        if not page:
+            return 0, None
+        deleted = await self._collection.delete_many({"_id": _span(page), **expired})
+        return deleted.deleted_count, page[-1]["_id"]
+
+    async def delete_all(self, after: Document | None) -> tuple[int, Document | None]:
+        """Remove the next documents; return how many of them were live, and the last one's key, None at the end."""
+        page = await self._page({"_id": self._range("", after)}, {"_id": 1})
+        if not page:
+            return 0, None
+        span = {"_id": _span(page)}
+        await self._collection.delete_many({**span, "$nor": [self._live()]})
+        deleted = await self._collection.delete_many(span)
+        return deleted.deleted_count, page[-1]["_id"]
+
+    async def _bulk(self, statements: Sequence[ReplaceOne[Document] | UpdateOne]) -> dict[int, int]:
+        """Do the statements; return the error numbers of those that failed, by their positions."""
+        faults: dict[int, int] = {}
+        waiting = list(range(len(statements)))
+        for _ in range(_ATTEMPTS):
+            failed = await self._bulk_once([statements[position] for position in waiting])
+            faults |= {waiting[index]: code for index, code in failed.items() if code != _DUPLICATE_KEY}
+            waiting = [waiting[index] for index, code in failed.items() if code == _DUPLICATE_KEY]
+            if not waiting:
+                return faults
+        raise self._unavailable(_DUPLICATE_KEY)
+
+    async def _bulk_once(self, statements: Sequence[ReplaceOne[Document] | UpdateOne]) -> dict[int, int]:
+        if not statements:
+            return {}
+        try:
+            await self._collection.bulk_write(statements, ordered=False)
+        except BulkWriteError as error:
+            if error.details["writeConcernErrors"]:
+                raise
+            return {fault["index"]: fault["code"] for fault in error.details["writeErrors"]}
+        return {}
+
+    async def _page(self, wanted: Document, fields: Document) -> list[Document]:
+        # A negative limit: all in one answer, and nothing stays open on the server.
+        return await self._collection.find(wanted, fields).sort("_id").limit(-_PAGE_SIZE).to_list()
+
+    def _range(self, start: str, after: Document | None) -> Document:
+        # An object is after all texts.
+        first = {"$gte": self._documents.key(start)} if after is None else {"$gt": after}
+        return {**first, "$lt": self._documents.key({})}
+
+    def _live(self) -> Document:
+        now = Int64(self._documents.clock.now())
+        return {
+            "payload": {"$type": "binData"},
+            "version": {"$type": "string"},
+            "$or": [{"expires_at": {"$type": "null"}}, {"expires_at": {"$gt": now, "$type": ["int", "long"]}}],
+        }
+
+    def _check_refusal(self, session_id: str, code: int) -> None:
+        if code == DAMAGED:
+            location = self._documents.location
+            raise CorruptSessionError("its document is not a session's", session_id=session_id, location=location)
+        if code != REFUSED:
+            raise self._unavailable(code)
+
+    def _unavailable(self, code: int) -> StoreUnavailableError:
+        return StoreUnavailableError(explain_code(code), store=self._documents.location)
+
+
+def _span(page: list[Document]) -> Document:
+    return {"$gte": page[0]["_id"], "$lte": page[-1]["_id"]}

@@ -1,0 +1,70 @@
+"""The one place where exceptions of pymongo become Palaver's."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from bson.errors import InvalidBSON
+from pymongo.errors import NotPrimaryError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
+
+from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Mapping, Sequence
+
+__all__ = ("explain_code", "mapped_errors")
+
+T = TypeVar("T")
+
+# https://www.mongodb.com/docs/manual/reference/error-codes/
+_EXPLANATIONS: Final = {
+    13: "the user may not do this; the role readWrite on the database allows it",
+    18: "the user or the password is wrong",
+    26: "the collection is not there any more",
+    50: "there was no answer in time",
+    64: "not enough members of the replica set confirmed the write in time",
+    91: "the server is shutting down",
+    100: "the replica set has too few members for this write concern",
+    121: "a validator of the collection refuses what Palaver stores",
+    189: "the primary stepped down",
+    8000: "the user or the password is wrong",
+    10107: "the server is not the primary",
+    11000: "a unique index of the collection, besides that of _id, refuses what Palaver stores",
+    11600: "the server is shutting down",
+    11602: "the primary stepped down",
+    13435: "the server is not the primary",
+    14031: "the disk of the server is full",
+}
+
+
+async def mapped_errors(work: Awaitable[T], location: str) -> T:
+    """Await `work`, and raise what goes wrong as Palaver's errors.
+
+    What the server says of a command that failed may quote the command, and with it somebody's conversation: of those
+    errors only the number and its meaning are passed on.
+    """
+    try:
+        return await work
+    except (OperationFailure, NotPrimaryError) as error:
+        hidden: PalaverError = StoreUnavailableError(_explain(error), store=location)
+    except InvalidBSON:
+        hidden = CorruptSessionError("a document is not valid BSON", location=location)
+    except ServerSelectionTimeoutError as error:
+        raise StoreUnavailableError(str(error).partition(", Timeout:")[0], store=location) from error
+    except PyMongoError as error:
+        raise StoreUnavailableError(f"{type(error).__name__}: {error}", store=location) from error
+    # Outside of `except`, so that the error of pymongo is not attached to it.
+    raise hidden
+
+
+def explain_code(code: int | None) -> str:
+    """Say what an error number of the server means."""
+    explanation = _EXPLANATIONS.get(code or 0, "the server refused the command")
+    return f"{explanation} (error {code})"
+
+
+def _explain(error: OperationFailure | NotPrimaryError) -> str:
+    details: Mapping[str, Any] = dict(error.details or {})
+    # A batch has no number of its own, but one for each write concern that was not met.
+    concerns: Sequence[Mapping[str, Any]] = details.get("writeConcernErrors") or [details]
+    return explain_code(concerns[0].get("code"))

@@ -1,0 +1,76 @@
+"""Making a collection ready: its index, and what it must not be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from pymongo.errors import OperationFailure
+
+from palaver.errors import StoreUnavailableError
+from palaver_mongo._documents import EXPIRE_DATE
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from pymongo.asynchronous.collection import AsyncCollection
+
+    from palaver_mongo._client import Document
+
+__all__ = ("check_server", "prepare")
+
+# MongoDB 5.0: the first one that takes every key of a state.
+_MIN_WIRE_VERSION: Final = 13
+
+# The server removes by its own clock what the bots judge by theirs: a margin for clocks that do not agree.
+_MARGIN_SECONDS: Final = 3600
+
+# IndexOptionsConflict and IndexKeySpecsConflict.
+_INDEX_CONFLICTS: Final = frozenset({85, 86})
+
+
+async def check_server(collection: AsyncCollection[Document], location: str) -> None:
+    """Find a server, and see whether it is new enough.
+
+    Raises:
+        StoreUnavailableError: it is not.
+    """
+    hello = await collection.database.command("hello")
+    if hello["maxWireVersion"] < _MIN_WIRE_VERSION:
+        raise StoreUnavailableError("the server is older than MongoDB 5.0", store=location)
+
+
+async def prepare(collection: AsyncCollection[Document], location: str) -> None:
+    """Create the collection and its index unless they are there.
+
+    Raises:
+        StoreUnavailableError: no sessions can be kept in that collection.
+    """
+    await _check_options(collection, location)
+    await _create_index(collection)
+
+
+async def _check_options(collection: AsyncCollection[Document], location: str) -> None:
+    fault = _fault(await collection.options())
+    if fault is not None:
+        raise StoreUnavailableError(f"{collection.name!r} {fault}; choose another collection_name", store=location)
+
+
+def _fault(options: Mapping[str, Any]) -> str | None:
+    if "viewOn" in options:
+        return "is a view"
+    if options.get("capped"):
+        return "is capped: it would forget sessions"
+    if options.get("collation", {}).get("locale", "simple") != "simple":
+        return "has a collation, with which two session ids may be one"
+    return None
+
+
+async def _create_index(collection: AsyncCollection[Document]) -> None:
+    try:
+        await collection.create_index(EXPIRE_DATE, expireAfterSeconds=_MARGIN_SECONDS)
+    except OperationFailure as error:
+        if error.code not in _INDEX_CONFLICTS:
+            raise
+        # Somebody made it with another margin.
+        index = {"keyPattern": {EXPIRE_DATE: 1}, "expireAfterSeconds": _MARGIN_SECONDS}
+        await collection.database.command("collMod", collection.name, index=index)

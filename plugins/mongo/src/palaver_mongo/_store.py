@@ -1,0 +1,215 @@
+"""Sessions in a collection of MongoDB."""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, Unpack
+
+from palaver.cancellation import run_to_end
+from palaver.errors import InvalidOptionError, SessionTooLargeError, StoreClosedError
+from palaver.lifecycle import Lifecycle
+from palaver.session_ids import MAX_ID_BYTES, text_fault
+from palaver.store import Capabilities, SessionStore
+from palaver_mongo._client import Client, Document
+from palaver_mongo._collection import Sessions
+from palaver_mongo._documents import DOCUMENT_BYTES, Documents
+from palaver_mongo._schema import check_server, prepare
+from palaver_mongo._source import Source
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+
+    from pymongo import AsyncMongoClient
+
+    from palaver.record import Absent, Record
+    from palaver.store import StoreOptions
+
+__all__ = ("MongoSessionStore",)
+
+T = TypeVar("T")
+
+DEFAULT_URL: Final = "mongodb://localhost:27017"
+DEFAULT_COLLECTION: Final = "sessions"
+DEFAULT_CONNECT_TIMEOUT: Final = 5.0
+
+# What a document takes besides its payload: both parts of its key, its version, its times, its names.
+_OVERHEAD: Final = 16 * 1024
+
+
+class _DeletePage(Protocol):
+    async def __call__(self, sessions: Sessions, /, after: Document | None) -> tuple[int, Document | None]: ...
+
+
+class MongoSessionStore(SessionStore):
+    """Keeps sessions in a collection of MongoDB.
+
+    Args:
+        url_or_client: a MongoDB URL, in which the database may be named (`palaver`, when it is not), or an
+            `AsyncMongoClient`, which the store uses but never closes.
+        collection_name: the collection; it is created when it is not there.
+        connect_timeout: how many seconds to look for a server that can be used.
+        **options: `ttl`, `namespace` and `clock`, as for every store.
+
+    Raises:
+        InvalidOptionError: the URL or an option cannot be used.
+    """
+
+    def __init__(
+        self,
+        url_or_client: str | AsyncMongoClient[Any] = DEFAULT_URL,
+        *,
+        collection_name: str = DEFAULT_COLLECTION,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        **options: Unpack[StoreOptions],
+    ) -> None:
+        super().__init__(**options)
+        self._source = Source(url_or_client, connect_timeout)
+        self._name = _check_name(collection_name)
+        self._documents = Documents(self.namespace, self.clock, self._source.location)
+        self._lifecycle = Lifecycle(repr(self))
+        self._client: Client | None = None
+        self._sessions: Sessions | None = None
+        self.capabilities = Capabilities(
+            swap=True,
+            batch=True,
+            touch=True,
+            scan=True,
+            purge=True,
+            clear=True,
+            durable=self._source.is_durable,
+            shared=True,
+            max_payload_bytes=DOCUMENT_BYTES - _OVERHEAD,
+        )
+
+    def __repr__(self) -> str:
+        return f"<MongoSessionStore {self._source.location} collection {self._name!r}>"
+
+    async def init(self) -> Self:
+        await self._lifecycle.open(self._open)
+        return self
+
+    async def close(self) -> None:
+        # To its end: half a close would leave connections that no later close finds.
+        await run_to_end(self._lifecycle.close(self._close))
+
+    async def read(self, session_id: str) -> Record | None:
+        return (await self.read_many([session_id]))[0]
+
+    async def write(self, session_id: str, record: Record) -> None:
+        await self.write_many([(session_id, record)])
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
+        return (await self.swap_many([(session_id, record, expected)]))[0]
+
+    async def destroy(self, session_id: str) -> None:
+        await self._run(lambda sessions: sessions.delete(session_id))
+
+    async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
+        wanted = list(session_ids)
+        found = await self._run(lambda sessions: sessions.find(wanted))
+        now = self.clock.now()
+        return [_live(found.get(session_id), now) for session_id in wanted]
+
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
+        # Of several records for one id the last one is what stays.
+        records = dict(items)
+        self._lifecycle.require_open()
+        self._check_sizes(items)
+        await self._run(lambda sessions: sessions.replace(records))
+
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+        swaps = list(items)
+        self._lifecycle.require_open()
+        self._check_sizes((session_id, record) for session_id, record, _ in swaps)
+        answers: dict[int, bool] = {}
+        for positions in _rounds([session_id for session_id, _, _ in swaps]):
+            this_round = [swaps[position] for position in positions]
+            stored = await self._run(partial(Sessions.swap, swaps=this_round))
+            answers |= zip(positions, stored, strict=True)
+        return [answers[position] for position in range(len(swaps))]
+
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
+        return await self._run(lambda sessions: sessions.touch(session_id, expires_at))
+
+    async def scan(self, prefix: str = "") -> AsyncIterator[str]:
+        self._lifecycle.require_open()
+        if text_fault(prefix, MAX_ID_BYTES) is not None:
+            return  # no id begins with it
+        # Every page is a command of its own: a slow listener keeps nothing open.
+        page = await self._page(prefix)
+        while page:
+            now = self.clock.now()
+            for session_id, record in filter(None, map(self._documents.listed, page)):
+                if not session_id.startswith(prefix):
+                    return
+                if not record.is_expired(now):
+                    yield session_id
+            page = await self._page(prefix, after=page[-1]["_id"])
+
+    async def purge(self) -> int:
+        return await self._sum_of_pages(Sessions.delete_expired)
+
+    async def clear(self) -> int:
+        return await self._sum_of_pages(Sessions.delete_all)
+
+    async def _open(self) -> None:
+        client = await Client.of(self._source)
+        try:
+            collection = client.collection(self._name)
+            await client.run(lambda: check_server(collection, self._source.location))
+            await client.run(lambda: prepare(collection, self._source.location))
+        except BaseException:
+            await run_to_end(client.close())
+            raise
+        self._client = client
+        self._sessions = Sessions(collection, self._documents)
+
+    async def _close(self) -> None:
+        if self._client is not None:
+            await self._client.close()
+        self._client = self._sessions = None
+
+    async def _run(self, work: Callable[[Sessions], Coroutine[Any, Any, T]]) -> T:
+        self._lifecycle.require_open()
+        if self._client is None or self._sessions is None:
+            raise StoreClosedError(repr(self))
+        sessions = self._sessions
+        return await self._client.run(lambda: work(sessions))
+
+    async def _page(self, prefix: str, after: Document | None = None) -> list[Document]:
+        return await self._run(lambda sessions: sessions.page(prefix, after))
+
+    async def _sum_of_pages(self, delete: _DeletePage) -> int:
+        """Remove page by page, so that no command takes long."""
+        removed, last = await self._run(partial(delete, after=None))
+        while last is not None:
+            count, last = await self._run(partial(delete, after=last))
+            removed += count
+        return removed
+
+    def _check_sizes(self, records: Iterable[tuple[str, Record]]) -> None:
+        limit = self.capabilities.max_payload_bytes or 0
+        for session_id, record in records:
+            if len(record.payload) > limit:
+                raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
+
+
+def _check_name(name: str) -> str:
+    if not isinstance(name, str) or not name or "$" in name or "\0" in name or name.startswith("system."):
+        raise InvalidOptionError(f"no collection of sessions can be called {name!r}", option="collection_name")
+    return name
+
+
+def _live(record: Record | None, now: int) -> Record | None:
+    return None if record is None or record.is_expired(now) else record
+
+
+def _rounds(session_ids: Sequence[str]) -> list[list[int]]:
+    """Return the positions in rounds: each id once in a round, in order from round to round."""
+    rounds: defaultdict[int, list[int]] = defaultdict(list)
+    seen: Counter[str] = Counter()
+    for position, session_id in enumerate(session_ids):
+        rounds[seen[session_id]].append(position)
+        seen[session_id] += 1
+    return list(rounds.values())

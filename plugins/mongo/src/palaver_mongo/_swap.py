@@ -1,0 +1,71 @@
+"""Compare-and-swap as one statement for each session, which the server answers one by one even in a batch.
+
+For a batch of updates MongoDB before 8.0 only answers how many documents matched in all. It does name each statement
+that *failed*. So every statement here is an upsert with a pipeline that stores the record, leaves it as it is (when
+it is stored already), or fails on purpose: with one error number for "refused", another for "damaged".
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final
+
+from bson.int64 import Int64
+from pymongo import UpdateOne
+
+from palaver.record import ABSENT
+
+if TYPE_CHECKING:
+    from palaver.record import Absent
+    from palaver_mongo._client import Document
+
+__all__ = ("DAMAGED", "REFUSED", "swap_statement")
+
+REFUSED: Final = 66
+"""The error number of a document whose `_id` would change: ImmutableField."""
+
+DAMAGED: Final = 241
+"""The error number of text that is no number: ConversionFailure."""
+
+_FAIL_REFUSED: Final = {"_id": "refused"}
+_FAIL_DAMAGED: Final = {"$toInt": {"$type": "$_id"}}
+
+_IS_WHOLE: Final = {
+    "$and": [
+        {"$eq": [{"$type": "$payload"}, "binData"]},
+        {"$eq": [{"$type": "$version"}, "string"]},
+        {"$in": [{"$type": "$expires_at"}, ["null", "int", "long"]]},
+    ]
+}
+
+
+def swap_statement(document: Document, expected: str | Absent, now: int) -> UpdateOne:
+    """Return the statement that stores `document` only if the live one has the version `expected`."""
+    store = {"$literal": document}
+    is_gone = {"$or": [_is_new(document), {"$and": [_IS_WHOLE, _is_expired(now)]}]}
+    branches = [
+        _case(is_gone, store if expected is ABSENT else _FAIL_REFUSED),
+        _case({"$not": [_IS_WHOLE]}, _FAIL_DAMAGED),
+        _case(_has_version(document["version"]), "$$ROOT"),
+    ]
+    if expected is not ABSENT:
+        branches.append(_case(_has_version(expected), store))
+    decision = {"$switch": {"branches": branches, "default": _FAIL_REFUSED}}
+    return UpdateOne({"_id": document["_id"]}, [{"$replaceWith": decision}], upsert=True)
+
+
+def _is_new(document: Document) -> Document:
+    # An upsert of what is not there begins with a document that has its key alone.
+    return {"$eq": ["$$ROOT", {"$literal": {"_id": document["_id"]}}]}
+
+
+def _is_expired(now: int) -> Document:
+    # Null is before all numbers.
+    return {"$and": [{"$ne": ["$expires_at", None]}, {"$lte": ["$expires_at", Int64(now)]}]}
+
+
+def _has_version(version: str | Absent) -> Document:
+    return {"$eq": ["$version", {"$literal": version}]}
+
+
+def _case(case: Document, then: Any) -> Document:
+    return {"case": case, "then": then}

@@ -1,0 +1,193 @@
+"""The commands of one open store: so many calls at a time, and their failures in Palaver's words."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+
+from redis.exceptions import NoScriptError, ResponseError
+
+from palaver.cancellation import run_to_end
+from palaver.errors import StoreUnavailableError
+from palaver_redis._connections import Command
+from palaver_redis._errors import explain, mapped_errors
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+
+    from palaver_redis._connections import Answer, Connections, Node
+    from palaver_redis._scripts import Script
+
+__all__ = ("Channel", "chunks")
+
+T = TypeVar("T")
+
+_CHUNK_ITEMS: Final = 256
+_CHUNK_BYTES: Final = 4 * 1024 * 1024
+"""A server does one command after the other: long ones would keep all its other clients waiting."""
+
+
+class _Run(Protocol):
+    async def __call__(self, commands: Sequence[Command]) -> list[Answer]: ...
+
+
+class Channel:
+    """The way of one open store to its servers.
+
+    Args:
+        connections: where commands go.
+        shown: where that is, without any credential.
+        calls: how many calls there are at a time; more wait for their turn.
+        timeout: after how many seconds those that wait give up when the last call had no answer.
+    """
+
+    def __init__(self, connections: Connections, shown: str, *, calls: int, timeout: float) -> None:
+        self.shown = shown
+        self._connections = connections
+        self._calls = calls
+        self._timeout = timeout
+        self._free = asyncio.Semaphore(calls)
+        self._is_silent = False
+
+    async def ask(self, commands: Sequence[Command]) -> list[Answer]:
+        """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
+        async with self._turn():
+            return await _cancellable(self._connections.run(commands))
+
+    async def change(self, commands: Sequence[Command]) -> list[Answer]:
+        """Send what changes something; errors of the server are among the answers.
+
+        What was sent cannot be called back: it is waited for even when the caller is cancelled (law CANCEL-01).
+        """
+        async with self._turn():
+            return await run_to_end(self._connections.run(commands))
+
+    async def ask_node(self, node: Node, *words: str | bytes | int) -> Answer:
+        """Send to one server what changes nothing."""
+        async with self._turn():
+            [answer] = await _cancellable(node.send([words]))
+        return self.checked(answer)
+
+    async def ask_script(self, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
+        """Run a script that changes nothing for keys, each with its arguments; one answer for each."""
+        return await self._run_script(self.ask, script, now, items)
+
+    async def change_script(
+        self, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]
+    ) -> list[Any]:
+        """Run a script that changes something for keys, each with its arguments; one answer for each."""
+        return await self._run_script(self.change, script, now, items)
+
+    def nodes(self) -> Sequence[Node]:
+        """Return every server that has data of its own."""
+        return self._connections.nodes()
+
+    def by_slot(self, keys: Sequence[bytes]) -> list[list[int]]:
+        """Group the places of keys, in order, so that one command can have those of a group together."""
+        groups: dict[int, list[int]] = {}
+        for place, key in enumerate(keys):
+            groups.setdefault(self._connections.slot(key), []).append(place)
+        return list(groups.values())
+
+    def checked(self, answer: Answer) -> Answer:
+        """Return an answer, unless it is an error of the server.
+
+        Raises:
+            StoreUnavailableError: it is.
+        """
+        if isinstance(answer, ResponseError):
+            raise StoreUnavailableError(explain(answer), store=self.shown) from answer
+        return answer
+
+    async def close(self) -> None:
+        """Wait for the calls that run, and close the connections."""
+        for _ in range(self._calls):
+            await self._free.acquire()
+        await self._connections.close()
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        await self._wait_for_turn()
+        try:
+            with mapped_errors(self.shown):
+                yield
+            self._is_silent = False
+        except StoreUnavailableError:
+            self._is_silent = True
+            raise
+        finally:
+            self._free.release()
+
+    async def _wait_for_turn(self) -> None:
+        """Wait as long as calls are answered: behind a server that hangs, calls must not wait one after the other."""
+        while True:
+            try:
+                async with asyncio.timeout(self._timeout):
+                    await self._free.acquire()
+                    return
+            except TimeoutError as error:
+                if self._is_silent:
+                    reason = f"it did not answer the calls before this one, which has waited {self._timeout:g} seconds"
+                    raise StoreUnavailableError(reason, store=self.shown) from error
+
+    async def _run_script(
+        self, run: _Run, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]
+    ) -> list[Any]:
+        answers: list[Any] = []
+        for chunk in chunks(items):
+            keys = [key for key, _ in chunk]
+            groups = self.by_slot(keys)
+            calls = [
+                (
+                    len(group),
+                    *(keys[place] for place in group),
+                    now,
+                    *(word for place in group for word in chunk[place][1]),
+                )
+                for group in groups
+            ]
+            answers += _in_order(groups, await self._evaluate(run, script, calls))
+        return answers
+
+    async def _evaluate(self, run: _Run, script: Script, calls: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
+        answers = await run([Command(call[1], ("EVALSHA", script.sha, *call)) for call in calls])
+        # A server that was restarted has forgotten the script; it refuses before it does anything.
+        unknown = [place for place, answer in enumerate(answers) if isinstance(answer, NoScriptError)]
+        if unknown:
+            told = await run([Command(calls[place][1], ("EVAL", script.source, *calls[place])) for place in unknown])
+            for place, answer in zip(unknown, told, strict=True):
+                answers[place] = answer
+        return [self.checked(answer) for answer in answers]
+
+
+async def _cancellable(work: Awaitable[T]) -> T:
+    """Await work that may swallow a cancellation, as `asyncio.wait_for` in redis-py does before Python 3.12."""
+    task = asyncio.current_task()
+    before = 0 if task is None else task.cancelling()
+    answer = await work
+    if task is not None and task.cancelling() > before:
+        raise asyncio.CancelledError
+    return answer
+
+
+def chunks(items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> Iterator[Sequence[tuple[bytes, tuple[Any, ...]]]]:
+    """Cut items into parts that a server does in a moment."""
+    start = size = 0
+    for place, (_, words) in enumerate(items):
+        weight = sum(len(word) for word in words if isinstance(word, bytes))
+        if place > start and (place - start == _CHUNK_ITEMS or size + weight > _CHUNK_BYTES):
+            yield items[start:place]
+            start, size = place, 0
+        size += weight
+    if start < len(items):
+        yield items[start:]
+
+
+def _in_order(groups: list[list[int]], answers: list[list[T]]) -> list[T]:
+    placed = {
+        place: answer
+        for group, part in zip(groups, answers, strict=True)
+        for place, answer in zip(group, part, strict=True)
+    }
+    return [placed[place] for place in range(len(placed))]

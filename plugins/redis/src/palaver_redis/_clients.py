@@ -1,0 +1,131 @@
+"""From a URL, or from a client that somebody else made, to connections."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from redis.asyncio import ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
+from redis.asyncio.cluster import ClusterNode
+from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.backoff import NoBackoff
+
+from palaver.errors import InvalidOptionError
+from palaver_redis._connections import PoolConnections, SlotConnections
+from palaver_redis._location import Kind, Location
+
+if TYPE_CHECKING:
+    from palaver_redis._connections import Connections
+
+__all__ = ("Place", "Timeouts", "check_client", "connect", "describe")
+
+# RESP2: what RESP3 brings is of no use here, and with its push messages redis-py cannot tell a connection that has
+# unread answers.
+_PROTOCOL: Final = 2
+
+_FOR_SENTINEL: Final = ("protocol", "driver_info", "socket_connect_timeout", "socket_timeout", "retry")
+
+
+Place: TypeAlias = "Location | Redis | RedisCluster"
+"""What a store is made with: a URL, understood, or a client."""
+
+
+@dataclass(frozen=True)
+class Timeouts:
+    """For how many seconds to wait."""
+
+    connect: float
+    answer: float
+
+
+async def connect(place: Place, timeouts: Timeouts) -> Connections:
+    """Make the way to a place; nothing is connected yet. A client that somebody else made is not closed by it."""
+    if isinstance(place, RedisCluster):
+        return SlotConnections(place)
+    if isinstance(place, Redis):
+        return PoolConnections(place.connection_pool)
+    options: dict[str, Any] = {
+        "protocol": _PROTOCOL,
+        "driver_info": None,  # redis-py looks up its own version, which reads files, and sends it with two commands
+        "socket_connect_timeout": timeouts.connect,
+        "socket_timeout": timeouts.answer,
+        "retry": Retry(NoBackoff(), 0),
+        **place.options,
+    }
+    options.pop("max_connections", None)  # the store waits for its turn, where redis-py would fail
+    if place.kind is Kind.CLUSTER:
+        # In a thread: redis-py looks up the name of the host here, which blocks.
+        cluster = await asyncio.to_thread(_cluster, place, options)
+        return SlotConnections(cluster, cluster)
+    if place.kind is Kind.SENTINEL:
+        return _through_sentinel(place, options)
+    pool = _pool(place, options)
+    return PoolConnections(pool, pool)
+
+
+def check_client(client: object) -> Redis | RedisCluster:
+    """Refuse what cannot be used as a client.
+
+    Raises:
+        InvalidOptionError: it is no asyncio client, or one that decodes answers.
+    """
+    if not isinstance(client, Redis | RedisCluster):
+        raise InvalidOptionError(
+            f"it is of type {type(client).__module__}.{type(client).__name__}; "
+            "give a URL, a redis.asyncio.Redis or a redis.asyncio.RedisCluster",
+            option="url_or_client",
+        )
+    if client.get_encoder().decode_responses:
+        raise InvalidOptionError(
+            "a client with decode_responses=True cannot read bytes; make one without it", option="url_or_client"
+        )
+    return client
+
+
+def describe(place: Place) -> str:
+    """Say where a place is, without any credential."""
+    if isinstance(place, Location):
+        return place.shown
+    if isinstance(place, RedisCluster):
+        return f"redis+cluster://{','.join(sorted(node.name for node in place.startup_nodes))}"
+    pool = place.connection_pool
+    known = pool.connection_kwargs
+    if isinstance(pool, SentinelConnectionPool):
+        return f"redis+sentinel:///{pool.service_name}"
+    if "path" in known:
+        return f"unix://{known['path']}"
+    scheme = "rediss" if issubclass(pool.connection_class, SSLConnection) else "redis"
+    return f"{scheme}://{known.get('host', 'localhost')}:{known.get('port', 6379)}/{known.get('db', 0)}"
+
+
+def _pool(location: Location, options: dict[str, Any]) -> ConnectionPool:
+    if location.kind is Kind.SOCKET:
+        return ConnectionPool(connection_class=UnixDomainSocketConnection, path=location.path, **options)
+    [(host, port)] = location.hosts
+    if location.tls:
+        options = {"connection_class": SSLConnection, **options}
+    return ConnectionPool(host=host, port=port, **options)
+
+
+def _cluster(location: Location, options: dict[str, Any]) -> RedisCluster:
+    nodes = [ClusterNode(host, port) for host, port in location.hosts]
+    return RedisCluster(startup_nodes=nodes, ssl=location.tls, **options)
+
+
+def _through_sentinel(location: Location, options: dict[str, Any]) -> Connections:
+    tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
+    sentinel = Sentinel(  # type: ignore[no-untyped-call]
+        location.hosts,
+        sentinel_kwargs={
+            **{name: options[name] for name in _FOR_SENTINEL},
+            **tls,
+            "ssl": location.tls,
+            **location.sentinel_options,
+        },
+    )
+    pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
+        location.service, sentinel, ssl=location.tls, **options
+    )
+    return PoolConnections(pool, pool, *sentinel.sentinels)

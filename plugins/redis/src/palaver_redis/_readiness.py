@@ -1,0 +1,65 @@
+"""Is the server fit to keep sessions? Asked once, when a store is opened."""
+
+from __future__ import annotations
+
+import logging
+import re
+from typing import TYPE_CHECKING, Final
+
+from redis.exceptions import ResponseError
+
+from palaver_redis._connections import Command
+from palaver_redis._scripts import CLEAR
+
+if TYPE_CHECKING:
+    from palaver_redis._connections import Connections
+    from palaver_redis._keys import Keys
+
+__all__ = ("check_server",)
+
+_POLICY: Final = re.compile(rb"^maxmemory_policy:([a-z-]+)", re.MULTILINE)
+
+_logger = logging.getLogger(__name__)
+
+
+async def check_server(connections: Connections, keys: Keys, shown: str) -> None:
+    """Do once what every session needs, on a key that no session has, and look at what the server does when it is full.
+
+    Raises:
+        RedisError: the server cannot be used.
+    """
+    for node in connections.nodes():
+        _raise_error(await node.send([("PING",)]))
+    nobody = keys.nobody
+    _raise_error(
+        await connections.run(
+            [
+                Command(nobody, ("GET", nobody)),
+                Command(nobody, ("UNLINK", nobody)),
+                Command(nobody, ("EVAL", CLEAR.source, 1, nobody, 0)),
+            ]
+        )
+    )
+    for node in connections.nodes():
+        _warn_of_eviction((await node.send([("INFO", "memory")]))[0], shown)
+
+
+def _raise_error(answers: list[object]) -> None:
+    for answer in answers:
+        if isinstance(answer, ResponseError):
+            raise answer
+
+
+def _warn_of_eviction(answer: object, shown: str) -> None:
+    policy = _POLICY.search(answer) if isinstance(answer, bytes) else None
+    if policy is None:
+        _logger.info("%s does not say what it does when its memory is full (maxmemory-policy)", shown)
+        return
+    name = policy[1].decode()
+    if name != "noeviction":
+        _logger.warning(
+            "%s has the maxmemory-policy %s: when its memory is full, it silently removes live sessions; "
+            "noeviction makes saving fail instead",
+            shown,
+            name,
+        )

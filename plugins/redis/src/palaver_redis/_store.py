@@ -1,0 +1,296 @@
+"""Sessions in Redis, one key for each."""
+
+from __future__ import annotations
+
+import logging
+import math
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from zlib import crc32
+
+from redis.exceptions import ResponseError
+
+from palaver.cancellation import run_to_end
+from palaver.errors import CorruptSessionError, InvalidOptionError, SessionTooLargeError, StoreClosedError
+from palaver.lifecycle import Lifecycle
+from palaver.store import Capabilities, SessionStore
+from palaver_redis._channel import Channel, chunks
+from palaver_redis._clients import Timeouts, check_client, connect, describe
+from palaver_redis._connections import Command
+from palaver_redis._errors import mapped_errors
+from palaver_redis._expiry import GONE_ALREADY, time_to_live
+from palaver_redis._format import MAX_HEADER_BYTES, decode_record, encode_record, encode_version, expiry_text
+from palaver_redis._keys import Keys
+from palaver_redis._location import Location, parse_url
+from palaver_redis._readiness import check_server
+from palaver_redis._scripts import CLEAR, DAMAGED, EXPIRED, LIVE, LOOK, PURGE, SWAP, TOUCH
+from palaver_redis._values import read_values
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+
+    from redis.asyncio import Redis, RedisCluster
+
+    from palaver.record import Absent, Record
+    from palaver.store import StoreOptions
+    from palaver_redis._clients import Place
+    from palaver_redis._connections import Answer, Node
+    from palaver_redis._scripts import Script
+
+__all__ = ("RedisSessionStore",)
+
+DEFAULT_URL: Final = "redis://localhost"
+DEFAULT_CONNECT_TIMEOUT: Final = 4.0
+DEFAULT_TIMEOUT: Final = 4.0
+DEFAULT_CALLS: Final = 16
+
+_MAX_VALUE_BYTES: Final = 512 * 1024 * 1024
+"""The largest value that Redis takes, unless somebody changed its configuration."""
+
+_PAGE: Final = 512
+_REMEMBERED: Final = 1_000_000
+"""How many keys a scan remembers, so as to name none twice: about 150 MB. Where the server has more, the scan goes over
+its keys several times and looks at another part of them each time."""
+
+_DAMAGED: Final = -1
+
+_logger = logging.getLogger(__name__)
+
+
+class RedisSessionStore(SessionStore):
+    """Keeps each session under a key of its own in Redis, Valkey, Redis Cluster, or whatever Sentinel watches.
+
+    Args:
+        url_or_client: `redis://`, `rediss://`, `unix://`, `redis+cluster://` or `redis+sentinel://`, or a client of
+            `redis.asyncio` that the store uses and never closes.
+        connect_timeout: for how many seconds a connection may take to come up; a client has its own.
+        timeout: for how many seconds an answer may take; a client has its own.
+        **options: `ttl`, `namespace` and `clock`, as for every store.
+
+    Raises:
+        InvalidOptionError: an option, the URL or the client cannot be used.
+    """
+
+    capabilities = Capabilities(
+        swap=True,
+        batch=True,
+        touch=True,
+        scan=True,
+        purge=True,
+        clear=True,
+        durable=True,
+        shared=True,
+        max_payload_bytes=_MAX_VALUE_BYTES - MAX_HEADER_BYTES,
+    )
+
+    def __init__(
+        self,
+        url_or_client: str | Redis | RedisCluster = DEFAULT_URL,
+        *,
+        connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT,
+        **options: Unpack[StoreOptions],
+    ) -> None:
+        super().__init__(**options)
+        self._place = parse_url(url_or_client) if isinstance(url_or_client, str) else check_client(url_or_client)
+        self._timeouts = Timeouts(
+            connect=_parse_seconds(connect_timeout, "connect_timeout"), answer=_parse_seconds(timeout, "timeout")
+        )
+        self._shown = describe(self._place)
+        self._keys = Keys(self.namespace)
+        self._lifecycle = Lifecycle(repr(self))
+        self._channel: Channel | None = None
+
+    def __repr__(self) -> str:
+        return f"<RedisSessionStore {self._shown}>"
+
+    async def init(self) -> Self:
+        await self._lifecycle.open(self._open)
+        return self
+
+    async def close(self) -> None:
+        # To its end: half a close would leave connections that no later close finds.
+        await run_to_end(self._lifecycle.close(self._close))
+
+    async def read(self, session_id: str) -> Record | None:
+        return (await self.read_many([session_id]))[0]
+
+    async def write(self, session_id: str, record: Record) -> None:
+        await self.write_many([(session_id, record)])
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
+        return (await self.swap_many([(session_id, record, expected)]))[0]
+
+    async def destroy(self, session_id: str) -> None:
+        channel, key = self._require_open(), self._keys.key(session_id)
+        [answer] = await channel.change([Command(key, ("UNLINK", key))])
+        channel.checked(answer)
+
+    async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
+        channel = self._require_open()
+        wanted = list(session_ids)
+        found = await read_values(channel, list(map(self._keys.key, wanted)))
+        now = self.clock.now()
+        return [self._live(session_id, found[self._keys.key(session_id)], now) for session_id in wanted]
+
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
+        channel = self._require_open()
+        self._check_sizes(items)
+        now = self.clock.now()
+        writes = [(self._keys.key(session_id), _write(record, now)) for session_id, record in items]
+        for chunk in chunks(writes):
+            answers = await channel.change([Command(key, (words[0], key, *words[1:])) for key, words in chunk])
+            for answer in answers:
+                channel.checked(answer)
+
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
+        channel = self._require_open()
+        swaps = list(items)
+        self._check_sizes((session_id, record) for session_id, record, _ in swaps)
+        now = self.clock.now()
+        arguments = [
+            (self._keys.key(session_id), _swap(record, expected, now)) for session_id, record, expected in swaps
+        ]
+        answers = await channel.change_script(SWAP, now, arguments)
+        return [self._is_done(answer, session_id) for answer, (session_id, _, _) in zip(answers, swaps, strict=True)]
+
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
+        channel = self._require_open()
+        now = self.clock.now()
+        arguments = (expiry_text(expires_at), _ttl_text(time_to_live(expires_at, now)))
+        [answer] = await channel.change_script(TOUCH, now, [(self._keys.key(session_id), arguments)])
+        return self._is_done(answer, session_id)
+
+    async def scan(self, prefix: str = "") -> AsyncIterator[str]:
+        channel = self._require_open()
+        try:
+            start = prefix.encode()
+        except UnicodeEncodeError:
+            return  # no id begins with it
+        passes = 1 + await _count_keys(channel) // _REMEMBERED
+        for part in range(passes):
+            # A server may name a key several times while its table shrinks.
+            seen: set[bytes] = set()
+            async with aclosing(self._sweep(LOOK, start)) as pages:
+                async for page in pages:
+                    new = {key for key in page if crc32(key) % passes == part} - seen
+                    seen |= new
+                    for session_id in self._live_ids(page, new):
+                        yield session_id
+
+    async def purge(self) -> int:
+        return await self._remove(PURGE, EXPIRED)
+
+    async def clear(self) -> int:
+        """Remove every session of this namespace, those that are damaged included."""
+        return await self._remove(CLEAR, LIVE)
+
+    async def _open(self) -> None:
+        with mapped_errors(self._shown):
+            connections = await connect(self._place, self._timeouts)
+            try:
+                await connections.open()
+                await check_server(connections, self._keys, self._shown)
+            except BaseException:
+                await run_to_end(connections.close())
+                raise
+        self._channel = Channel(connections, self._shown, calls=_calls(self._place), timeout=self._timeouts.answer)
+
+    async def _close(self) -> None:
+        if self._channel is not None:
+            await self._channel.close()
+            self._channel = None
+
+    def _require_open(self) -> Channel:
+        self._lifecycle.require_open()
+        if self._channel is None:
+            raise StoreClosedError(repr(self))
+        return self._channel
+
+    def _check_sizes(self, records: Iterable[tuple[str, Record]]) -> None:
+        limit = self.capabilities.max_payload_bytes
+        for session_id, record in records:
+            if limit is not None and len(record.payload) > limit:
+                raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
+
+    def _live(self, session_id: str, value: Answer, now: int) -> Record | None:
+        if value is None:
+            return None
+        if isinstance(value, ResponseError):
+            if not str(value).startswith("WRONGTYPE"):
+                self._require_open().checked(value)
+            raise self._corrupt("its value is not a string", session_id) from value
+        record = decode_record(value, session_id, self._shown)
+        return None if record.is_expired(now) else record
+
+    def _is_done(self, answer: int, session_id: str) -> bool:
+        if answer == _DAMAGED:
+            raise self._corrupt("its value does not begin as a session does", session_id)
+        return answer == 1
+
+    def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
+        return CorruptSessionError(reason, session_id=session_id, location=self._shown)
+
+    async def _remove(self, script: Script, counted: bytes) -> int:
+        return sum([list(page.values()).count(counted) async for page in self._sweep(script)])
+
+    async def _sweep(self, script: Script, start: bytes = b"") -> AsyncGenerator[dict[bytes, bytes], None]:
+        """Run a script over the keys of this namespace; yields keys, each with what was there."""
+        pattern = self._keys.pattern(start)
+        for node in self._require_open().nodes():
+            cursor = b"0"
+            while True:
+                cursor, keys = await self._page(node, cursor, pattern)
+                yield dict(zip(keys, await self._run(script, keys), strict=True))
+                if cursor == b"0":
+                    break
+
+    async def _page(self, node: Node, cursor: bytes, pattern: bytes) -> tuple[bytes, list[bytes]]:
+        answer = await self._require_open().ask_node(node, "SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE)
+        return answer[0], list(dict.fromkeys(answer[1]))
+
+    async def _run(self, script: Script, keys: list[bytes]) -> list[bytes]:
+        channel = self._require_open()
+        run = channel.ask_script if script is LOOK else channel.change_script
+        return await run(script, self.clock.now(), [(key, ()) for key in keys])
+
+    def _live_ids(self, page: dict[bytes, bytes], new: set[bytes]) -> list[str]:
+        for key in new:
+            if page[key] == DAMAGED:
+                _logger.warning("%s has a damaged session at the key %r", self._shown, key)
+        named = [self._keys.session_id(key) for key in new if page[key] == LIVE]
+        return [session_id for session_id in named if session_id is not None]
+
+
+async def _count_keys(channel: Channel) -> int:
+    return sum([int(await channel.ask_node(node, "DBSIZE")) for node in channel.nodes()])
+
+
+def _write(record: Record, now: int) -> tuple[Any, ...]:
+    """Return the command that stores a record; its key follows the first word."""
+    ttl = time_to_live(record.expires_at, now)
+    if ttl is None:
+        return "SET", encode_record(record)
+    return ("UNLINK",) if ttl == GONE_ALREADY else ("SET", encode_record(record), "PX", ttl)
+
+
+def _swap(record: Record, expected: str | Absent, now: int) -> tuple[bytes, ...]:
+    """Return the arguments of a swap."""
+    ttl = _ttl_text(time_to_live(record.expires_at, now))
+    return encode_version(expected), encode_version(record.version), ttl, encode_record(record)
+
+
+def _ttl_text(ttl: int | None) -> bytes:
+    return b"" if ttl is None else b"%d" % ttl
+
+
+def _calls(place: Place) -> int:
+    limit = place.options.get("max_connections") if isinstance(place, Location) else None
+    return limit or DEFAULT_CALLS
+
+
+def _parse_seconds(seconds: float, option: str) -> float:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not math.isfinite(seconds) or seconds <= 0:
+        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option=option)
+    return float(seconds)

@@ -1,0 +1,303 @@
+"""PostgreSQL, through asyncpg or psycopg."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlencode
+
+from sqlalchemy import bindparam, text
+
+from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver_sql._server import (
+    READERS,
+    WRITERS,
+    ServerConnections,
+    Timeouts,
+    check_options,
+    load_client,
+    open_engine,
+    pieces,
+    rounds,
+    show,
+)
+from palaver_sql._statements import Statements, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import URL, Connection, Table, TextClause
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from palaver.clock import Clock
+    from palaver.record import Record
+    from palaver_sql._statements import Swap
+
+__all__ = ("PostgreSQL",)
+
+# The client library of each SQLAlchemy driver, and the extra that brings it.
+_CLIENTS: Final = {"asyncpg": ("asyncpg", "postgresql"), "psycopg": ("psycopg", "psycopg")}
+
+# A field has at most 1 GiB (https://www.postgresql.org/docs/current/limits.html), and is twice as long on its way in
+# hexadecimal form; this leaves room for both.
+_MAX_PAYLOAD_BYTES: Final = 2**28
+
+_ROWS: Final = 1000
+_BYTES: Final = 2**26
+
+# A number that stands for Palaver's tables among the advisory locks of a database.
+_SCHEMA_LOCK: Final = 0x70616C61766572
+
+# Deadlock and serialization failure, https://www.postgresql.org/docs/current/errcodes-appendix.html
+_REPEATABLE: Final = frozenset({"40001", "40P01"})
+
+_REASONS: Final = {
+    "25006": "it is read-only",
+    "25P02": "its transaction was broken off",
+    "28000": "the server does not let this user in, with this password, from here, or without TLS (see its pg_hba.conf)",
+    "28P01": "the user or the password is wrong",
+    "3D000": "there is no such database on the server; create it",
+    "3F000": "there is no schema in which the tables could be; see search_path",
+    "42501": "this user may not do that; it needs SELECT, INSERT, UPDATE and DELETE, and CREATE for the first time",
+    "42P01": "no such table; somebody has dropped it",
+    "42703": "its table has other columns than Palaver's",
+    "53100": "the disk of the server is full",
+    "53200": "the server is out of memory",
+    "53300": "the server has too many connections",
+    "55P03": "somebody else has kept it locked for too long",
+    "57014": "the server took longer than the statement timeout, and broke off",
+    "57P01": "the server is shutting down",
+    "57P02": "the server has crashed and is starting again",
+    "57P03": "the server is starting up or shutting down",
+}
+
+# Errors of these classes are about data, and quote it.
+_ABOUT_DATA: Final = ("22", "23")
+
+
+class PostgreSQL:
+    """A database on a PostgreSQL server.
+
+    Args:
+        url: an SQLAlchemy URL, as in `postgresql://user:password@host/database`.
+        engine: an engine to use instead of an own one; it is left open.
+        timeouts: `connect_timeout` and `statement_timeout`, in seconds, where given.
+
+    Raises:
+        InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
+    """
+
+    max_payload_bytes = _MAX_PAYLOAD_BYTES
+    readers = READERS
+    writers = WRITERS
+    quotes_data = True
+
+    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float]) -> None:
+        name = url.drivername.lower().partition("+")[2] or "asyncpg"
+        if name not in _CLIENTS:
+            raise InvalidOptionError(f"{url.drivername}: is not supported; write postgresql:", option="url")
+        self._timeouts = Timeouts(timeouts)
+        self._is_asyncpg = name == "asyncpg"
+        self._client = load_client(*_CLIENTS[name])
+        self._url = url.set(drivername=f"postgresql+{name}")
+        self._engine = engine
+        self._arguments: dict[str, Any] = {}
+        if engine is None:
+            self._take_options()
+
+    @property
+    def location(self) -> str:
+        """Where the database is."""
+        return show(self._url, "postgresql")
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        if self._is_asyncpg:
+            return (self._client.PostgresError, self._client.InterfaceError)
+        return (self._client.Error,)
+
+    def connect(self) -> ServerConnections:
+        if self._engine is not None:
+            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            return ServerConnections(engine, self._timeouts, self._is_ended, is_own=False)
+        settings = {
+            "statement_timeout": f"{round(self._timeouts.statement * 1000)}ms",
+            "default_transaction_isolation": "read committed",
+        }
+        calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+        engine = open_engine(self._url, [f"SELECT {calls}"], **self._arguments)
+        return ServerConnections(engine, self._timeouts, self._is_ended, is_own=True)
+
+    def prepare(self, connection: Connection) -> None:
+        """Refuse a database that cannot hold every id."""
+        encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
+        if encoding != "UTF8":
+            raise StoreUnavailableError(
+                f"its encoding is {encoding}; create the database with ENCODING 'UTF8'", store=self.location
+            )
+
+    @contextmanager
+    def schema_lock(self, connection: Connection) -> Iterator[None]:
+        with transaction(connection):
+            connection.exec_driver_sql(f"SELECT pg_advisory_xact_lock({_SCHEMA_LOCK})")
+            yield
+
+    def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
+        return _Statements(self.location, table, namespace, clock)
+
+    def may_repeat(self, error: Exception) -> bool:
+        return _state(getattr(error, "orig", None)) in _REPEATABLE
+
+    def explain(self, error: BaseException | None) -> str:
+        if isinstance(error, TimeoutError):
+            return "the server did not answer in time"
+        state = _state(error)
+        if isinstance(error, OSError) or not state:
+            return f"{type(error).__name__}: {error}".splitlines()[0]
+        reason = _REASONS.get(state)
+        if reason is None and not state.startswith(_ABOUT_DATA):
+            reason = _message(error)
+        return f"{reason or 'the server refused the data'} (SQLSTATE {state})"
+
+    def _is_ended(self, connection: Any) -> bool:
+        if self._is_asyncpg:
+            return bool(connection.is_closed())
+        return bool(connection.closed) or _has_something_to_say(connection.fileno())
+
+    def _take_options(self) -> None:
+        """Check the options in the URL, and give those of libpq that SQLAlchemy does not know to asyncpg."""
+        if not self._is_asyncpg:
+            known = {option.keyword.decode() for option in self._client.pq.Conninfo.get_defaults()}
+            check_options(self._url, known | {"prepare_threshold"})
+            return
+        known = set(inspect.signature(self._client.connect).parameters) - {"dsn", "loop"}
+        tls = {name: value for name, value in self._url.query.items() if name.startswith("ssl") and name != "ssl"}
+        check_options(self._url, known | _ASYNCPG_OPTIONS)
+        self._url = self._url.difference_update_query(tls)
+        if tls:
+            self._arguments["dsn"] = f"postgresql://?{urlencode(tls, doseq=True)}"
+
+
+# Of SQLAlchemy, and those of libpq that asyncpg knows in an address only.
+_ASYNCPG_OPTIONS: Final = frozenset(
+    {
+        *("prepared_statement_cache_size", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
+        *("ssl_min_protocol_version", "ssl_max_protocol_version"),
+    }
+)
+
+_COLUMNS: Final = "namespace, session_id, payload, version, expires_at"
+
+_NEW: Final = """unnest(
+    CAST(:ids AS text[]), CAST(:payloads AS bytea[]), CAST(:versions AS text[]), CAST(:expiries AS bigint[]){more}
+) AS new (session_id, payload, version, expires_at{names})"""
+
+_SELECT: Final = """
+SELECT session_id, payload, version, expires_at FROM {table}
+WHERE namespace = :namespace AND session_id = ANY(CAST(:ids AS text[]))
+"""
+
+_UPSERT: Final = """
+INSERT INTO {table} ({columns}) SELECT CAST(:namespace AS text), new.* FROM {new}
+ON CONFLICT (namespace, session_id) DO UPDATE
+SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at
+"""
+
+# One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in a
+# circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
+# overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost).
+_SWAP: Final = """
+WITH new AS MATERIALIZED (SELECT * FROM {new}),
+locked AS MATERIALIZED (
+    SELECT session_id, version, (expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live FROM {table}
+    WHERE namespace = CAST(:namespace AS text) AND session_id = ANY(CAST(:ids AS text[]))
+    ORDER BY session_id FOR UPDATE
+),
+decided AS MATERIALIZED (
+    SELECT new.*, COALESCE(locked.is_live AND locked.version = new.version, false) AS is_there
+    FROM new LEFT JOIN locked USING (session_id)
+    WHERE CASE WHEN locked.is_live THEN locked.version IN (new.expected, new.version) ELSE new.expected IS NULL END
+),
+stored AS (
+    INSERT INTO {table} AS old ({columns})
+    SELECT CAST(:namespace AS text), session_id, payload, version, expires_at FROM decided WHERE NOT is_there
+    ON CONFLICT (namespace, session_id) DO UPDATE
+    SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at
+    WHERE old.expires_at <= CAST(:now AS bigint) OR old.version = excluded.version
+        OR (excluded.session_id, old.version) IN (SELECT session_id, version FROM locked)
+    RETURNING session_id
+)
+SELECT session_id FROM stored UNION ALL SELECT session_id FROM decided WHERE is_there
+"""
+
+
+class _Statements(Statements):
+    """Takes a whole batch as one statement, with an array for each column."""
+
+    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(location, table, namespace, clock)
+        new = _NEW.format(more="", names="")
+        swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
+        self._fetch = self._text(_SELECT)
+        self._upsert = self._text(_UPSERT, new=new)
+        self._swap = self._text(_SWAP, new=swapped)
+
+    def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
+        rows = connection.execute(self._fetch, {"ids": list(dict.fromkeys(session_ids))})
+        return {row[0]: self._record(*row) for row in rows}
+
+    def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
+        for piece in pieces(((*item, None) for item in records.items()), _ROWS, _BYTES):
+            connection.execute(self._upsert, _arrays(piece))
+
+    def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        answers = [False] * len(swaps)
+        for places, batch in rounds(swaps):
+            stored = self._swap_round(connection, batch)
+            for place, (session_id, _, _) in zip(places, batch, strict=True):
+                answers[place] = session_id in stored
+        return answers
+
+    def _swap_round(self, connection: Connection, swaps: Sequence[Swap]) -> set[str]:
+        """Swap, where no id is twice; return the ids of those that are stored."""
+        stored: set[str] = set()
+        for piece in pieces(swaps, _ROWS, _BYTES):
+            expected = [version if isinstance(version, str) else None for _, _, version in piece]
+            values = _arrays(piece) | {"expected": expected, "now": self._clock.now()}
+            stored.update(connection.execute(self._swap, values).scalars())
+        return stored
+
+    def _text(self, template: str, **parts: str) -> TextClause:
+        # The name of a table is checked: it has no quotes.
+        statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, **parts)
+        return text(statement).bindparams(bindparam("namespace", self._namespace))
+
+
+def _arrays(piece: Sequence[tuple[str, Record, Any]]) -> dict[str, Any]:
+    return {
+        "ids": [session_id for session_id, _, _ in piece],
+        "payloads": [record.payload for _, record, _ in piece],
+        "versions": [record.version for _, record, _ in piece],
+        "expiries": [record.expires_at for _, record, _ in piece],
+    }
+
+
+def _state(error: BaseException | None) -> str:
+    return getattr(error, "sqlstate", None) or ""
+
+
+def _message(error: BaseException | None) -> str:
+    """Return the first line of what the server says: its further lines may quote rows."""
+    return str(error).rpartition("'>: ")[2].splitlines()[0]
+
+
+def _has_something_to_say(descriptor: int) -> bool:
+    """Tell whether there is something to be read where nothing was asked: that it is the end, or soon will be."""
+    import select
+
+    if hasattr(select, "poll"):
+        poll = select.poll()
+        poll.register(descriptor, select.POLLIN)
+        return bool(poll.poll(0))
+    return bool(select.select([descriptor], [], [], 0)[0])

@@ -1,0 +1,195 @@
+"""What PostgreSQL and MySQL have in common: a server at the other end of a network, through SQLAlchemy's asyncio."""
+
+from __future__ import annotations
+
+import asyncio
+from importlib import import_module
+from math import isfinite
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from sqlalchemy import event
+
+from palaver.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from types import ModuleType
+
+    from sqlalchemy import URL, Connection
+    from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+
+    from palaver.record import Record
+    from palaver_sql._statements import Swap
+
+__all__ = ("ServerConnections", "Timeouts", "check_options", "load_client", "open_engine", "pieces", "rounds", "show")
+
+T = TypeVar("T")
+
+# Whoever has more work than this at the same time had better send it as batches, which the engine does.
+READERS: Final = 5
+WRITERS: Final = 5
+
+CONNECT_TIMEOUT: Final = 5.0
+STATEMENT_TIMEOUT: Final = 10.0
+_LONGEST_TIMEOUT: Final = 3600
+
+# The server itself ends what takes too long; only when it does not answer at all is the connection given up.
+_GRACE: Final = 1.0
+
+# Seconds after which a connection is replaced: firewalls and proxies forget those that are older, and tell nobody.
+_RECYCLE: Final = 600
+
+
+class Timeouts:
+    """How many seconds each part of a call may take.
+
+    Args:
+        given: those of `connect_timeout` and `statement_timeout` that are given.
+
+    Raises:
+        InvalidOptionError: one is not a positive number of seconds.
+    """
+
+    def __init__(self, given: Mapping[str, float]) -> None:
+        for name, seconds in given.items():
+            _check_seconds(name, seconds)
+        self.connect = given.get("connect_timeout", CONNECT_TIMEOUT)
+        self.statement = given.get("statement_timeout", STATEMENT_TIMEOUT)
+
+
+class ServerConnections:
+    """The pool of an engine.
+
+    Args:
+        engine: the engine; each statement is a transaction of its own.
+        timeouts: how long a call may take.
+        is_ended: whether the server has closed a connection of the client library; asks nobody.
+        is_own: whether the engine ends with the store.
+    """
+
+    def __init__(
+        self, engine: AsyncEngine, timeouts: Timeouts, is_ended: Callable[[Any], bool], *, is_own: bool
+    ) -> None:
+        self._engine = engine
+        self._timeouts = timeouts
+        self._is_ended = is_ended
+        self._is_own = is_own
+
+    async def run(self, work: Callable[[Connection], T]) -> T:
+        connection = await self._connect()
+        try:
+            async with asyncio.timeout(self._timeouts.statement + _GRACE):
+                return await connection.run_sync(work)
+        finally:
+            await connection.close()
+
+    async def close(self) -> None:
+        if self._is_own:
+            await self._engine.dispose()
+
+    async def _connect(self) -> AsyncConnection:
+        """Return a connection that is alive as far as can be known without asking the server."""
+        async with asyncio.timeout(self._timeouts.connect):
+            connection = await self._engine.connect()
+            while self._is_ended(connection.sync_connection.connection.driver_connection):  # type: ignore[union-attr]
+                await connection.invalidate()
+                await connection.close()
+                connection = await self._engine.connect()
+            return connection
+
+
+def open_engine(url: URL, settings: Iterable[str], **connect_args: Any) -> AsyncEngine:
+    """Return an engine whose connections begin with those settings; nothing is connected yet."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    engine = create_async_engine(
+        url,
+        connect_args=connect_args,
+        isolation_level="AUTOCOMMIT",
+        skip_autocommit_rollback=True,  # nothing is open that would have to be rolled back with a trip to the server
+        pool_size=READERS + WRITERS,
+        max_overflow=0,
+        pool_recycle=_RECYCLE,
+        hide_parameters=True,
+    )
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def begin(connection: Any, _: object) -> None:
+        cursor = connection.cursor()
+        for setting in settings:
+            cursor.execute(setting)
+        cursor.close()
+        connection.commit()
+
+    return engine
+
+
+def load_client(module: str, extra: str) -> ModuleType:
+    """Import a client library, and what SQLAlchemy needs to use it.
+
+    Raises:
+        InvalidOptionError: it is not installed.
+    """
+    try:
+        import_module("greenlet")
+        return import_module(module)
+    except ImportError as error:
+        raise InvalidOptionError(
+            f"its client library {module} is not installed: pip install 'palaver-sql[{extra}]'", option="url"
+        ) from error
+
+
+def check_options(url: URL, known: Collection[str]) -> None:
+    """Refuse an option in the URL that the client library does not know.
+
+    Raises:
+        InvalidOptionError: there is one.
+    """
+    for name in url.query:
+        if name not in known:
+            raise InvalidOptionError(f"unknown to {url.get_driver_name()}", option=name)
+
+
+def show(url: URL, scheme: str) -> str:
+    """Return where a server is, without user, password and options."""
+    host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
+    port = f":{url.port}" if url.port else ""
+    return f"{scheme}://{host}{port}/{url.database or ''}"
+
+
+def rounds(swaps: Sequence[Swap]) -> Iterator[tuple[list[int], list[Swap]]]:
+    """Cut swaps so that no id is twice in a round; each comes with its place in the whole."""
+    seen: dict[str, int] = {}
+    found: list[tuple[list[int], list[Swap]]] = []
+    for place, swap in enumerate(swaps):
+        number = seen.get(swap[0], 0)
+        seen[swap[0]] = number + 1
+        if number == len(found):
+            found.append(([], []))
+        found[number][0].append(place)
+        found[number][1].append(swap)
+    return iter(found)
+
+
+def pieces(items: Iterable[tuple[str, Record, Any]], rows: int, size: int) -> Iterator[list[tuple[str, Record, Any]]]:
+    """Cut records in order of their ids into pieces of at most so many rows and, if possible, so many bytes.
+
+    All who write rows in the same order wait for each other, but never in a circle.
+    """
+    piece: list[tuple[str, Record, Any]] = []
+    total = 0
+    for item in sorted(items, key=lambda item: item[0]):
+        total += len(item[1].payload)
+        if piece and (len(piece) == rows or total > size):
+            yield piece
+            piece, total = [], len(item[1].payload)
+        piece.append(item)
+    if piece:
+        yield piece
+
+
+def _check_seconds(name: str, seconds: float) -> None:
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
+        raise InvalidOptionError(f"{seconds!r} is not a number of seconds", option=name)
+    if not 0 < seconds <= _LONGEST_TIMEOUT:
+        raise InvalidOptionError(f"it is more than 0 and at most {_LONGEST_TIMEOUT} seconds", option=name)

@@ -1,0 +1,119 @@
+"""What all servers have in common: start, wait until ready, restart, kill, stop."""
+
+from __future__ import annotations
+
+import atexit
+import socket
+import subprocess
+import time
+from abc import ABC, abstractmethod
+from typing import TYPE_CHECKING, Final, Self
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ("Server", "ServerMissingError", "free_port")
+
+START_TIMEOUT: Final = 60.0
+_LOOK_AGAIN: Final = 0.02
+
+
+class ServerMissingError(Exception):
+    """Raised when a server cannot be had on this computer; says what to install."""
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+class Server(ABC):
+    """One server process; every method blocks, so that a test on the event loop calls it in a thread.
+
+    Args:
+        folder: an empty folder for its data and its log.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    @abstractmethod
+    def url(self) -> str:
+        """Where a store finds it."""
+
+    @abstractmethod
+    def command(self) -> list[str]:
+        """Return the command that runs it in the foreground.
+
+        Raises:
+            ServerMissingError: it is not on this computer.
+        """
+
+    @abstractmethod
+    def is_ready(self) -> bool:
+        """Tell whether it answers."""
+
+    def prepare(self) -> None:
+        """Do what comes before the first start."""
+
+    def start(self) -> Self:
+        """Start it and wait until it answers.
+
+        Raises:
+            ServerMissingError: it is not on this computer.
+            RuntimeError: it does not come up; the end of its log is in the error.
+        """
+        if not any(self.folder.iterdir()):
+            self.prepare()
+        with self._log.open("ab") as log:
+            self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+        atexit.register(self.kill)
+        self._wait_until_ready()
+        return self
+
+    def stop(self) -> None:
+        """Let it shut down in order."""
+        if self._process is not None:
+            self._process.terminate()
+            self._reap(timeout=30)
+
+    def kill(self) -> None:
+        """End it at once, as a crash would."""
+        if self._process is not None:
+            self._process.kill()
+            self._reap(timeout=30)
+
+    def restart(self) -> None:
+        """Stop it in order, and start it with the data that it has."""
+        self.stop()
+        self.start()
+
+    @property
+    def _log(self) -> Path:
+        return self.folder / "server.log"
+
+    def _reap(self, timeout: float) -> None:
+        if self._process is None:
+            return
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.wait(timeout)
+        self._process = None
+        atexit.unregister(self.kill)
+
+    def _wait_until_ready(self) -> None:
+        deadline = time.monotonic() + START_TIMEOUT
+        while not self.is_ready():
+            if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
+                self.kill()
+                log = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
+                raise RuntimeError(f"{type(self).__name__} does not come up; the end of its log:\n{log}")
+            time.sleep(_LOOK_AGAIN)
