@@ -9,13 +9,13 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from palaver_test_servers.fixtures import running
-from palaver_test_servers.mongo import MongoServer
 from pymongo import AsyncMongoClient, ReadPreference
 from pymongo.errors import PyMongoError
 
 from palaver import ABSENT, Record, StoreClosedError, StoreUnavailableError, new_version
 from palaver_mongo import MongoSessionStore
+from palaver_test_servers.fixtures import running
+from palaver_test_servers.mongo import MongoServer
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Coroutine, Iterator

@@ -11,11 +11,11 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from palaver_test_servers.fixtures import running
-from palaver_test_servers.mongo import MongoServer
 
 from palaver import Record, StoreUnavailableError
 from palaver_mongo import MongoSessionStore
+from palaver_test_servers.fixtures import running
+from palaver_test_servers.mongo import MongoServer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

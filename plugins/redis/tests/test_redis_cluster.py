@@ -7,12 +7,12 @@ import string
 from typing import TYPE_CHECKING
 
 import pytest
-from palaver_test_servers.fixtures import running
-from palaver_test_servers.redis import RedisCluster, RedisSentinel
 from redis.crc import key_slot
 
 from palaver import ABSENT, Record, StoreUnavailableError
 from palaver_redis import RedisSessionStore
+from palaver_test_servers.fixtures import running
+from palaver_test_servers.redis import RedisCluster, RedisSentinel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

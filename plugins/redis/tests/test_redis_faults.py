@@ -10,11 +10,11 @@ import traceback
 from typing import TYPE_CHECKING
 
 import pytest
-from palaver_test_servers import free_port
-from palaver_test_servers.redis import make_certificate
 
 from palaver import ABSENT, Record, StoreUnavailableError
 from palaver_redis import RedisSessionStore
+from palaver_test_servers import free_port
+from palaver_test_servers.redis import make_certificate
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator

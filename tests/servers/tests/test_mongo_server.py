@@ -7,6 +7,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
+
 from palaver_test_servers import ServerMissingError
 from palaver_test_servers.fixtures import running
 from palaver_test_servers.mongo import MongoServer, find_mongod

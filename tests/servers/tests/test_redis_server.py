@@ -7,6 +7,7 @@ from importlib import util
 from typing import TYPE_CHECKING
 
 import pytest
+
 from palaver_test_servers import ServerMissingError
 from palaver_test_servers.fixtures import running
 from palaver_test_servers.redis import RedisServer, make_certificate

@@ -59,7 +59,7 @@ class Server(ABC):
     def is_ready(self) -> bool:
         """Tell whether it answers."""
 
-    def prepare(self) -> None:
+    def prepare(self) -> None:  # noqa: B027  # most servers need nothing before their first start
         """Do what comes before the first start."""
 
     def start(self) -> Self:
