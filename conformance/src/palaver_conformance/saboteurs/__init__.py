@@ -18,6 +18,7 @@ _FAMILIES: Final = (
     "faults",
     "resources",
     "cancellation",
+    "concurrency",
     "verbs",
     "values",
     "ids",
