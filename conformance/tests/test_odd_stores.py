@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from random import Random
 
 import pytest
 
 from palaver.errors import SessionTooLargeError, StoreClosedError
+from palaver.record import Record
 from palaver.store import Capabilities, SessionStore
 from palaver_conformance import check_store
+from palaver_conformance.laws import all_laws
+from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore
 from palaver_memory import MemorySessionStore
 
 
@@ -133,7 +137,48 @@ class Reordering(MemorySessionStore):
             await super().write(session_id, record)
 
 
-@pytest.mark.parametrize("store", [FourMethods, Slow, Coarse, Tiny, Reordering])
+class Restless(HonestHarness):
+    """Waits for any number of turns of the loop, lists in any order, copies, and removes what it finds expired."""
+
+    class store(HonestStore):  # noqa: N801
+        chance = Random(1)
+
+        async def trip(self) -> None:
+            for _ in range(self.chance.randrange(6)):
+                await asyncio.sleep(0)
+            await super().trip()
+
+        def own_ids(self) -> list[str]:
+            ids = super().own_ids()
+            self.chance.shuffle(ids)
+            return ids
+
+        def live(self, session_id):
+            record = super().live(session_id)
+            if record is None:
+                self.remove(session_id)
+                return None
+            return Record(bytes(bytearray(record.payload)), "".join([*record.version]), record.expires_at)
+
+
+class VerySlow(HonestHarness):
+    """Takes ten milliseconds for each call."""
+
+    class store(HonestStore):  # noqa: N801
+        async def trip(self) -> None:
+            await asyncio.sleep(0.01)
+            await super().trip()
+
+
+def test_a_very_slow_store_keeps_the_laws_of_time() -> None:
+    """Where calls overlap, are cancelled or closed upon, a slow store is not a wrong one."""
+    families = ("LIFECYCLE", "INIT", "CLOSE", "CANCEL", "LOOP", "SWAP")
+    report = check_store(VerySlow, profile="smoke", laws=[law.id for law in all_laws() if law.family in families])
+
+    assert report.broken == ()
+
+
+@pytest.mark.parametrize("store", [FourMethods, Slow, Coarse, Tiny, Reordering, Restless])
 def test_an_odd_but_right_store_conforms(store) -> None:
     """The store conforms, with whatever it does not declare shown as such."""
     report = check_store(store, profile="smoke")
