@@ -160,7 +160,7 @@ async def others_go_on(ground: Ground) -> None:
 async def among_others(ground: Ground) -> None:
     """While calls are cancelled, there is one order of all calls that explains every answer that came."""
     store = await ground.open()
-    for number in ground.cases(range(ground.profile.histories), at_least=4):
+    for number in ground.cases(range(4 * ground.profile.histories), at_least=10):
         recorder = Recorder(ground.clock, cancelled_is_over=True)
         ids = [f"h{number}:{name}" for name in "ab"]
         clients = [

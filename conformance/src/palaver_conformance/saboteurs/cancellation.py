@@ -302,7 +302,7 @@ class ReleasesLockOfOthers(HonestStore):
         await super().begin()
         async with self.alone():
             decision = decide_swap(self.live(session_id), record, expected)
-            for _ in range(5):
+            for _ in range(10):
                 await self.trip()
             if decision is SwapDecision.STORE:
                 self.put(session_id, record)

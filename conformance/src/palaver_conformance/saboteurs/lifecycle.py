@@ -473,20 +473,23 @@ class CloseReturnsTrue(HonestStore):
 
 @saboteur("unclosed-warning", law="CLOSE-05", words="unclosed <socket")
 class LeavesSocket(HonestStore):
-    """Close forgets a socket, and Python warns when it is collected."""
+    """Close forgets a socket that a write has opened, and Python warns when it is collected."""
 
-    async def init(self) -> Self:
+    async def write(self, session_id: str, record: Record) -> None:
         self.socket = socket.socket()
-        return await super().init()
+        await super().write(session_id, record)
 
 
 @saboteur("close-task-fails", law="CLOSE-05", words="Task exception was never retrieved")
 class LeavesFailure(HonestStore):
-    """Close leaves a task that fails, and nobody sees it."""
+    """A write begins a task that fails when the store is closed, and nobody sees it."""
 
-    async def close(self) -> None:
-        self.goodbye = asyncio.ensure_future(self.say_goodbye())
-        await super().close()
+    async def write(self, session_id: str, record: Record) -> None:
+        await super().write(session_id, record)
+        self.flushing = asyncio.ensure_future(self.flush())
 
-    async def say_goodbye(self) -> None:
+    async def flush(self) -> None:
+        """Fail when the store is closed."""
+        while self.is_open:  # noqa: ASYNC110
+            await asyncio.sleep(0)
         raise ConnectionError("it is gone")
