@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import shutil
 from pathlib import Path
 from typing import Final
 
@@ -10,15 +12,13 @@ import nox
 ROOT: Final = Path(__file__).parent
 PROJECT: Final = nox.project.load_toml("pyproject.toml")
 PYTHONS: Final = nox.project.python_versions(PROJECT)
-MEMBERS: Final = {"palaver-core": "core"} | {
-    f"palaver-{folder.name}": f"plugins/{folder.name}" for folder in sorted((ROOT / "plugins").iterdir())
-}
-PLUGINS: Final = [name for name in MEMBERS if name != "palaver-core"]
-CODE: Final = ["core", "plugins", "tests", "conftest.py", "noxfile.py"]
+PLUGINS: Final = {f"palaver-{folder.name}": f"plugins/{folder.name}" for folder in sorted((ROOT / "plugins").iterdir())}
+MEMBERS: Final = {"palaver-core": "core", "palaver-conformance": "conformance", **PLUGINS}
+CODE: Final = ["core", "conformance", "plugins", "tests", "conftest.py", "noxfile.py"]
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["lint", "types", "tests", "wheels", "umbrella"]
+nox.options.sessions = ["lint", "types", "tests", "wheels", "umbrella", "authors"]
 # Whoever has one of the Pythons can run all that is needed to work; those that are missing are named.
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
@@ -43,19 +43,19 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run all tests, on what is in the checkout."""
+    """Run all tests, on what is in the checkout; the laws in short."""
     session.install(*_group("test"), *_editable())
-    session.run("pytest", *session.posargs)
+    session.run("pytest", *session.posargs, env={"PALAVER_CONFORMANCE_PROFILE": "smoke"})
 
 
 @nox.session
-@nox.parametrize("plugin", PLUGINS)
-def wheels(session: nox.Session, plugin: str) -> None:
-    """Build everything, then test the core and one plugin alone, from their wheels."""
+@nox.parametrize("distribution", list(MEMBERS))
+def wheels(session: nox.Session, distribution: str) -> None:
+    """Build everything, then test one distribution from its wheel: the core alone, all others with core and kit."""
     built = _build(session)
-    session.install(*_group("test"), built["palaver-core"] + "[cli]", built[plugin])
-    _require_wheel(session, "palaver", "palaver_" + plugin.removeprefix("palaver-"))
-    session.run("pytest", "core/tests", f"{MEMBERS[plugin]}/tests", *session.posargs)
+    session.install(*_group("test"), *_alone(built, distribution))
+    _require_wheel(session, _module(distribution))
+    session.run("pytest", f"{MEMBERS[distribution]}/tests", *session.posargs)
 
 
 @nox.session
@@ -65,6 +65,31 @@ def umbrella(session: nox.Session) -> None:
     session.install(*_group("test"), *built.values())
     _require_wheel(session, "palaver")
     session.run("pytest", "tests/test_chat.py", "tests/test_seed.py", *session.posargs)
+
+
+@nox.session(venv_backend="venv")
+def authors(session: nox.Session) -> None:
+    """Do what `docs/drivers.md` tells the author of a driver, command by command, then prove the example driver."""
+    built = _build(session)
+    folder = Path(session.create_tmp()) / "outside"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(ROOT / "examples", folder)
+    session.install(built["palaver-core"] + "[cli]", built["palaver-conformance"])
+    # What is installed from a wheel satisfies the page's first command.
+    page = (ROOT / "docs" / "drivers.md").read_text(encoding="utf-8")
+    commands = re.findall(r"^```sh\n(.*?)^```$", page, flags=re.MULTILINE | re.DOTALL)
+    with session.chdir(folder):
+        session.run("bash", "-euxo", "pipefail", "-c", "\n".join(commands), external=True)
+        session.install("./palaver-lmdb")
+    with session.chdir(folder / "palaver-lmdb"):
+        session.run("pytest", env={"PALAVER_CONFORMANCE_PROFILE": "smoke"})
+
+
+@nox.session
+def pages(session: nox.Session) -> None:
+    """Write the parts of the pages for users that are made from the code."""
+    session.install(*_group("test"), *_editable())
+    session.run("python", "-m", "tests.pages")
 
 
 @nox.session
@@ -79,8 +104,17 @@ def _group(name: str) -> tuple[str, ...]:
 
 
 def _editable() -> list[str]:
-    folders = ("core[cli]", *(folder for name, folder in MEMBERS.items() if name != "palaver-core"), ".")
+    folders = ("core[cli]", "conformance", *PLUGINS.values(), ".")
     return [argument for folder in folders for argument in ("--editable", folder)]
+
+
+def _alone(built: dict[str, str], distribution: str) -> list[str]:
+    core = built["palaver-core"] + "[cli]"
+    return [core] if distribution == "palaver-core" else [core, built["palaver-conformance"], built[distribution]]
+
+
+def _module(distribution: str) -> str:
+    return "palaver" if distribution == "palaver-core" else distribution.replace("-", "_")
 
 
 def _build(session: nox.Session) -> dict[str, str]:

@@ -1,12 +1,13 @@
-"""The command line: talk to a bot, list the drivers."""
+"""The command line: talk to a bot, list the drivers, and whatever commands other distributions bring."""
 
 from __future__ import annotations
 
 import asyncio
 import importlib
 import sys
+from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import click
 
@@ -15,10 +16,46 @@ from palaver.console import DEFAULT_SESSION_ID, Console
 from palaver.drivers import installed_drivers, open_store
 from palaver.errors import PalaverError
 
-__all__ = ("palaver",)
+__all__ = ("COMMAND_GROUP", "palaver")
+
+COMMAND_GROUP: Final = "palaver.commands"
+"""The entry-point group of commands that other distributions bring: each entry names a click command."""
 
 
-@click.group()
+class _Commands(click.Group):
+    """The commands here and those of other distributions, which are imported when they are asked for."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return sorted({*super().list_commands(ctx), *metadata.entry_points(group=COMMAND_GROUP).names})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        own = super().get_command(ctx, cmd_name)
+        found = metadata.entry_points(group=COMMAND_GROUP, name=cmd_name)
+        return own if own is not None or not found else _load_command(next(iter(found)))
+
+
+def _load_command(entry_point: metadata.EntryPoint) -> click.Command:
+    try:
+        command = entry_point.load()
+    except Exception as error:  # noqa: BLE001  # whatever a foreign module does when it is imported
+        return _broken_command(entry_point, f"{type(error).__name__}: {error}")
+    if not isinstance(command, click.Command):
+        return _broken_command(entry_point, f"{entry_point.value} is a {type(command).__name__}")
+    return command
+
+
+def _broken_command(entry_point: metadata.EntryPoint, reason: str) -> click.Command:
+    """Return a command that says what is wrong when it is given, and disturbs no other."""
+    distribution = "unknown" if entry_point.dist is None else entry_point.dist.name
+    message = f"the command {entry_point.name!r}, from {distribution}, is broken: {reason}"
+
+    def fail() -> None:
+        raise click.ClickException(message)
+
+    return click.Command(entry_point.name, callback=fail, short_help=message)
+
+
+@click.group(cls=_Commands)
 @click.version_option(package_name="palaver-core")
 def palaver() -> None:
     """Conversation sessions for Python bots."""

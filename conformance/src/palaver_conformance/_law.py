@@ -1,0 +1,135 @@
+"""What a law is, and how one is found broken."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from palaver_conformance._ground import Ground
+
+__all__ = ("Inconclusive", "Law", "LawBroken", "Level", "NotRun", "law", "registered")
+
+Trial: TypeAlias = "Callable[[Ground], Awaitable[None] | None]"
+
+
+TrialT = TypeVar("TrialT", bound="Trial")
+
+
+class Level(StrEnum):
+    """How binding a law is."""
+
+    MUST = "MUST"
+    """A store that breaks it does not conform."""
+
+    SHOULD = "SHOULD"
+    """A store that breaks it conforms, and the report says so."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Law:
+    """One rule that the kit checks."""
+
+    id: str
+    sentence: str
+    level: Level
+    proves: tuple[str, ...]
+    """The rules of the contract, as `palaver.store` names them."""
+    needs: tuple[str, ...]
+    """The capabilities without which it has no meaning."""
+    hooks: tuple[str, ...]
+    """What the harness must offer for it to run."""
+    catches: tuple[str, ...]
+    """The saboteurs that prove that it bites."""
+    weight: float
+    """Its share of the time of a profile, as a multiple of an ordinary law's."""
+    trial: Trial
+
+    @property
+    def family(self) -> str:
+        """The part of the id before the number."""
+        return self.id.rpartition("-")[0]
+
+
+class LawBroken(Exception):  # noqa: N818  # it is a verdict
+    """Raised when a store does something else than a law says.
+
+    Args:
+        expected: what the law says.
+        got: what came.
+        ids: the sessions that it is about, by which the steps are chosen that are shown; none is all.
+        timeline: a concurrent history that shows it, drawn as text.
+        picture: the same as HTML.
+    """
+
+    def __init__(
+        self,
+        *,
+        expected: str,
+        got: str,
+        ids: tuple[str, ...] = (),
+        timeline: str | None = None,
+        picture: str | None = None,
+    ) -> None:
+        super().__init__(f"expected {expected}, got {got}")
+        self.expected = expected
+        self.got = got
+        self.ids = ids
+        self.timeline = timeline
+        self.picture = picture
+        self.steps: tuple[str, ...] | None = None
+        """The shortest sequence that shows it, where one was looked for."""
+
+
+class NotRun(Exception):  # noqa: N818  # it is a verdict
+    """Raised when a law cannot be tried here; the reason is printed."""
+
+
+class Inconclusive(Exception):  # noqa: N818  # it is a verdict
+    """Raised when a law was tried and nothing can be said; the reason is printed."""
+
+
+_laws: Final[dict[str, Law]] = {}
+
+
+def law(
+    law_id: str,
+    *,
+    proves: tuple[str, ...],
+    needs: tuple[str, ...] = (),
+    hooks: tuple[str, ...] = (),
+    catches: tuple[str, ...] = (),
+    level: Level = Level.MUST,
+    weight: float = 1.0,
+) -> Callable[[TrialT], TrialT]:
+    """Make a law of a function; its docstring is the law's sentence."""
+
+    def register(trial: TrialT) -> TrialT:
+        if law_id in _laws:
+            raise ValueError(f"there are two laws {law_id}")
+        _laws[law_id] = Law(
+            id=law_id,
+            sentence=_sentence(trial),
+            level=level,
+            proves=proves,
+            needs=needs,
+            hooks=hooks,
+            catches=catches,
+            weight=weight,
+            trial=trial,
+        )
+        return trial
+
+    return register
+
+
+def registered() -> tuple[Law, ...]:
+    """Return the laws that were made so far, in order of their making."""
+    return tuple(_laws.values())
+
+
+def _sentence(trial: Any) -> str:
+    return " ".join((trial.__doc__ or "").split())

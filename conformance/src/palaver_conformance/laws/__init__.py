@@ -1,0 +1,44 @@
+"""The laws, one module for each family; a law reads as one short test, and its docstring is its sentence."""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Final
+
+from palaver_conformance._law import registered
+
+if TYPE_CHECKING:
+    from palaver_conformance._law import Law
+
+__all__ = ("all_laws",)
+
+_FAMILIES: Final = (
+    "capabilities",
+    "lifecycle",
+    "verbs",
+    "values",
+    "ids",
+    "isolation",
+    "expiry",
+    "swap",
+    "batch",
+    "touch",
+    "scan",
+    "purge",
+    "clear",
+    "errors",
+    "concurrency",
+    "cancellation",
+    "resources",
+    "durability",
+    "faults",
+    "model",
+)
+
+
+def all_laws() -> tuple[Law, ...]:
+    """Return all laws, family by family."""
+    for family in _FAMILIES:
+        import_module(f"palaver_conformance.laws.{family}")
+    families = list(dict.fromkeys(law.family for law in registered()))
+    return tuple(sorted(registered(), key=lambda law: families.index(law.family)))
