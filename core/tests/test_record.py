@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import subprocess
+import sys
 
 import pytest
 
@@ -35,6 +38,15 @@ def test_a_record_expires_at_its_instant(expires_at: int | None, now: int, expir
 def test_versions_are_new_each_time() -> None:
     """No two versions are the same."""
     assert len({new_version() for _ in range(10_000)}) == 10_000
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="only POSIX forks")
+def test_versions_are_new_in_a_forked_process_too() -> None:
+    """Parent and child do not count on from the same place."""
+    script = "import os; from palaver import new_version as new; new(); os.fork(); os.write(1, (new() + ' ').encode())"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+
+    assert len(set(done.stdout.split())) == 2
 
 
 @pytest.mark.parametrize(

@@ -44,12 +44,13 @@ def _check_container(container: dict[str, Any] | list[Any], trail: _Trail, depth
         _check_keys(container, trail)
     for key, value in container.items() if type(container) is dict else enumerate(container):
         kind = type(value)
+        # Most values are ASCII text or a small number: they pass without a call, for this is walked in every turn.
+        if (kind is str and value.isascii()) or (kind is int and _MIN_INT <= value <= _MAX_INT):
+            continue
         if kind is dict or kind is list:
             _check_container(value, (trail, key), depth + 1)
         elif kind is not bool and value is not None:
-            fault = _scalar_fault(value)
-            if fault is not None:
-                raise InvalidStateError(fault, path=_path((trail, key)))
+            _check_scalar(value, trail, key)
 
 
 def _check_keys(container: dict[Any, Any], trail: _Trail) -> None:
@@ -60,12 +61,18 @@ def _check_keys(container: dict[Any, Any], trail: _Trail) -> None:
             raise InvalidStateError("has a key with a lone surrogate", path=_path(trail))
 
 
+def _check_scalar(value: Any, trail: _Trail, key: str | int) -> None:
+    fault = _scalar_fault(value)
+    if fault is not None:
+        raise InvalidStateError(fault, path=_path((trail, key)))
+
+
 def _scalar_fault(value: Any) -> str | None:
     kind = type(value)
     if kind is str:
-        return "contains a lone surrogate" if not value.isascii() and _has_surrogate(value) else None
+        return "contains a lone surrogate" if _has_surrogate(value) else None
     if kind is int:
-        return None if _MIN_INT <= value <= _MAX_INT else "is an integer of more than 64 bits"
+        return "is an integer of more than 64 bits"
     if kind is float:
         return None if isfinite(value) else "is not a finite number"
     return f"is of type {kind.__name__}; a state holds None, bool, int, float, str, list and dict"

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import os
 import secrets
 from dataclasses import dataclass
 from enum import Enum
@@ -45,9 +47,30 @@ class Record:
         return f"<Record {self.version} of {len(self.payload)} bytes, expires_at={self.expires_at}>"
 
 
+class _Versions:
+    """Where versions come from: what this process has drawn at random, and a count."""
+
+    def __init__(self) -> None:
+        self.draw()
+
+    def draw(self) -> None:
+        """Begin anew: 96 random bits are never drawn twice."""
+        self._prefix = secrets.token_hex(12)
+        self._count = itertools.count()
+
+    def next(self) -> str:
+        return f"{self._prefix}{next(self._count):012x}"
+
+
+_versions: Final = _Versions()
+if hasattr(os, "register_at_fork"):
+    # A forked process would otherwise count on from where its parent is.
+    os.register_at_fork(after_in_child=_versions.draw)
+
+
 def new_version() -> str:
-    """Make a version that was never used before: 128 random bits, in hexadecimal."""
-    return secrets.token_hex(16)
+    """Make a version that was never used before, in this process or in any other."""
+    return _versions.next()
 
 
 class SwapDecision(Enum):

@@ -17,6 +17,7 @@ import msgspec
 from palaver.codec import StoredSession, decode_session, encode_session, encode_state
 from palaver.errors import ConflictError, InvalidOptionError, SessionTooLargeError
 from palaver.record import ABSENT, Record, new_version
+from palaver.round_trips import RoundTrips
 from palaver.session import Session
 from palaver.session_ids import check_session_id
 from palaver.turn_queue import TurnQueue
@@ -78,6 +79,7 @@ class Sessions:
         self._save_on_error = save_on_error
         self._max_payload_bytes = _smaller(max_payload_bytes, store.capabilities.max_payload_bytes)
         self._queue = TurnQueue()
+        self._round_trips = RoundTrips(store)
         self._is_ready = False
         self._initial = b"{}"
         self.set_initial_state(initial_state or {})
@@ -146,12 +148,19 @@ class Sessions:
         try:
             if not self._is_ready:
                 await self.init()
-            record = await self._store.read(session_id)
+            record = await self._read(session_id)
             session = Session(session_id, _unpack(record, session_id), self._initial, self._store.clock.now())
         except BaseException:
             self._queue.leave(session_id)
             raise
         return session, record
+
+    async def _read(self, session_id: str) -> Record | None:
+        return await self._round_trips.read(session_id, is_alone=self._is_alone)
+
+    @property
+    def _is_alone(self) -> bool:
+        return len(self._queue) == 1
 
     async def _end(self, session: Session, record: Record | None, error: type[BaseException] | None) -> None:
         session.end()
@@ -168,7 +177,7 @@ class Sessions:
                 return
             if attempt < self._max_attempts:
                 await _pause(attempt)
-                record = await self._store.read(session.id)
+                record = await self._read(session.id)
                 session.rebase(_unpack(record, session.id))
         raise ConflictError(session.id, attempts=self._max_attempts)
 
@@ -195,7 +204,8 @@ class Sessions:
 
     async def _store_record(self, session_id: str, record: Record, former: Record | None) -> bool:
         if self._store.capabilities.swap:
-            return await self._store.swap(session_id, record, ABSENT if former is None else former.version)
+            expected = ABSENT if former is None else former.version
+            return await self._round_trips.swap(session_id, record, expected, is_alone=self._is_alone)
         # Without compare-and-swap the last writer wins among processes, as the store's author has declared.
         await self._store.write(session_id, record)
         return True

@@ -109,6 +109,10 @@ class SessionStore(ABC):
     capabilities: Capabilities = Capabilities()
     """What the store can do; the same for its whole life."""
 
+    batches_in_flight: int = 1
+    """A hint for the engine, where the store has `batch`: how many batches of one verb are worth sending at a time; 0
+    when the store answers without waiting for anything, so that a batch gains nothing."""
+
     ttl: timedelta | None = DEFAULT_TTL
     namespace: str = ""
     clock: Clock = _SYSTEM_CLOCK

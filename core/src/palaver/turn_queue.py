@@ -18,7 +18,8 @@ class _Line:
 
     def __init__(self, owner: asyncio.Task[Any] | None) -> None:
         self.owner = owner
-        self.waiting: deque[asyncio.Future[None]] = deque()
+        self.waiting: deque[asyncio.Future[None]] | None = None
+        """Made for the first who has to wait: most turns find nobody before them."""
 
 
 class TurnQueue:
@@ -62,6 +63,8 @@ class TurnQueue:
 
     async def _wait_in(self, line: _Line, session_id: str) -> None:
         my_turn = asyncio.get_running_loop().create_future()
+        if line.waiting is None:
+            line.waiting = deque()
         line.waiting.append(my_turn)
         try:
             await my_turn

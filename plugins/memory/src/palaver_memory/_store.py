@@ -41,6 +41,8 @@ class MemorySessionStore(SessionStore):
         InvalidOptionError: `max_sessions` is not a positive number, or not the one that the name has already.
     """
 
+    batches_in_flight = 0
+
     def __init__(self, name: str = "", *, max_sessions: int | None = None, **options: Unpack[StoreOptions]) -> None:
         super().__init__(**options)
         self._name = name

@@ -1,0 +1,202 @@
+"""Shared round trips: calls that wait at the same moment go to the store as one.
+
+A bot under load has hundreds of turns at a time, each with one read and one save. One by one, each would cost a round
+trip. Here, whatever has gathered by the end of the event loop's current pass goes out as one `read_many` or
+`swap_many`. The invariants:
+
+1. A turn that is alone waits for nobody: its calls go to the store directly, in its own task.
+2. First come, first sent: in one batch with those who wait as well, as soon as there is a free place in flight.
+3. Batches are bounded, in items and in bytes.
+4. A call that fails for a reason of its own fails alone: its batch is sent again, one by one. That is safe, since to
+   repeat a swap of the same record is (law SWAP-03). When the store is away, all fail, and nothing is repeated.
+5. To cancel a call touches no other. One that was not sent yet never is; one that was is waited for, so that it has
+   no effect after its turn has ended (law CANCEL-01).
+6. There is a task only while there is a batch in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import copy
+from collections import deque
+from typing import TYPE_CHECKING, Final, Generic, TypeVar
+
+from palaver.cancellation import run_to_end
+from palaver.errors import PalaverError
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable, Sequence
+
+    from palaver.record import Absent, Record
+    from palaver.store import SessionStore
+
+__all__ = ("RoundTrips",)
+
+Item = TypeVar("Item")
+Answer = TypeVar("Answer")
+
+MAX_ITEMS: Final = 256
+MAX_BYTES: Final = 4 * 1024 * 1024
+
+
+class RoundTrips:
+    """The way of one engine to its store, in one event loop."""
+
+    def __init__(self, store: SessionStore) -> None:
+        self._store = store
+        can_share = store.capabilities.batch and store.batches_in_flight > 0
+        places = store.batches_in_flight
+        self._reads = _Lane(store.read, store.read_many, _no_bytes, places) if can_share else None
+        self._swaps = (
+            _Lane(self._swap_one, store.swap_many, _payload_bytes, places)
+            if can_share and store.capabilities.swap
+            else None
+        )
+
+    def __repr__(self) -> str:
+        return f"<RoundTrips: reads {self._reads!r}, swaps {self._swaps!r}>"
+
+    async def read(self, session_id: str, *, is_alone: bool) -> Record | None:
+        """Do what the store's `read` does."""
+        if is_alone or self._reads is None:
+            return await self._store.read(session_id)
+        return await self._reads.send(session_id)
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent, *, is_alone: bool) -> bool:
+        """Do what the store's `swap` does."""
+        if is_alone or self._swaps is None:
+            return await self._store.swap(session_id, record, expected)
+        return await self._swaps.send((session_id, record, expected))
+
+    async def _swap_one(self, item: tuple[str, Record, str | Absent]) -> bool:
+        return await self._store.swap(*item)
+
+
+class _Call(Generic[Item, Answer]):
+    """Somebody who waits for an answer."""
+
+    __slots__ = ("answer", "batch", "item")
+
+    def __init__(self, item: Item, answer: asyncio.Future[Answer]) -> None:
+        self.item = item
+        self.answer = answer
+        self.batch: asyncio.Task[None] | None = None
+
+
+class _Lane(Generic[Item, Answer]):
+    """The calls of one verb: those who wait, and the batches in flight."""
+
+    def __init__(
+        self,
+        one: Callable[[Item], Awaitable[Answer]],
+        many: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        size: Callable[[Item], int],
+        places: int,
+    ) -> None:
+        self._one = one
+        self._many = many
+        self._size = size
+        self._places = places
+        self._waiting: deque[_Call[Item, Answer]] = deque()
+        self._in_flight: set[asyncio.Task[None]] = set()
+        self._departure_is_set = False
+
+    def __repr__(self) -> str:
+        return f"[{len(self._waiting)} waiting, {len(self._in_flight)} in flight]"
+
+    async def send(self, item: Item) -> Answer:
+        """Send a call together with others, and return its answer."""
+        loop = asyncio.get_running_loop()
+        call: _Call[Item, Answer] = _Call(item, loop.create_future())
+        self._waiting.append(call)
+        if not self._departure_is_set:
+            # At the end of this pass of the loop: by then, all who are about to call have called.
+            self._departure_is_set = True
+            loop.call_soon(self._depart)
+        try:
+            return await call.answer
+        except asyncio.CancelledError:
+            if call.batch is not None:
+                await run_to_end(asyncio.wait([call.batch]))
+            raise
+
+    def _depart(self) -> None:
+        self._departure_is_set = False
+        while self._waiting and len(self._in_flight) < self._places:
+            batch = self._next_batch()
+            if batch:
+                self._take_off(batch)
+
+    def _next_batch(self) -> list[_Call[Item, Answer]]:
+        batch: list[_Call[Item, Answer]] = []
+        room = MAX_BYTES
+        while self._waiting and len(batch) < MAX_ITEMS:
+            call = self._waiting[0]
+            room -= self._size(call.item)
+            if batch and room < 0:
+                break
+            self._waiting.popleft()
+            if not call.answer.done():  # else it was cancelled while it waited
+                batch.append(call)
+        return batch
+
+    def _take_off(self, batch: list[_Call[Item, Answer]]) -> None:
+        flight = asyncio.get_running_loop().create_task(self._fly(batch))
+        self._in_flight.add(flight)
+        flight.add_done_callback(self._land)
+        for call in batch:
+            call.batch = flight
+
+    def _land(self, flight: asyncio.Task[None]) -> None:
+        self._in_flight.discard(flight)
+        self._depart()
+
+    async def _fly(self, batch: list[_Call[Item, Answer]]) -> None:
+        try:
+            answers = await self._many([call.item for call in batch])
+        except PalaverError as error:
+            if error.retryable or len(batch) == 1:
+                _fail(batch, error)
+            else:
+                await self._fly_one_by_one(batch)
+        except BaseException as error:
+            _fail(batch, error)
+            raise
+        else:
+            for call, answer in zip(batch, answers, strict=True):
+                _answer(call, answer)
+
+    async def _fly_one_by_one(self, batch: list[_Call[Item, Answer]]) -> None:
+        for call in batch:
+            try:
+                answer = await self._one(call.item)
+            except PalaverError as error:
+                _fail([call], error)
+            else:
+                _answer(call, answer)
+
+
+def _answer(call: _Call[Item, Answer], answer: Answer) -> None:
+    if not call.answer.done():
+        call.answer.set_result(answer)
+
+
+def _fail(batch: list[_Call[Item, Answer]], error: BaseException) -> None:
+    for call in batch:
+        if not call.answer.done():
+            call.answer.set_exception(_own_copy(error))
+
+
+def _own_copy(error: BaseException) -> BaseException:
+    """Return an error that one task alone raises: a traceback belongs to one."""
+    own = copy.copy(error)
+    own.__cause__ = error
+    return own
+
+
+def _no_bytes(_: str) -> int:
+    return 0
+
+
+def _payload_bytes(item: tuple[str, Record, str | Absent]) -> int:
+    return len(item[1].payload)
