@@ -6,8 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palaver_conformance import SessionStoreSuite
 from palaver_lmdb import LMDBSessionStore
+
+from palaver_conformance import SessionStoreSuite
 
 if TYPE_CHECKING:
     from palaver.clock import Clock

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from plugins.file.tests.harness import FileHarness
 
 from palaver_conformance import SessionStoreSuite
-from plugins.file.tests.harness import FileHarness
 
 
 class TestFileSessionStore(SessionStoreSuite):

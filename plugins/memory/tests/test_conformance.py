@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from plugins.memory.tests.harness import MemoryHarness
 
 from palaver_conformance import SessionStoreSuite
-from plugins.memory.tests.harness import MemoryHarness
 
 
 class TestMemorySessionStore(SessionStoreSuite):

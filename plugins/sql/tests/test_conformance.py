@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
+from plugins.sql.tests.harness import SQLiteHarness
 
 from palaver_conformance import SessionStoreSuite
-from plugins.sql.tests.harness import SQLiteHarness
 
 
 class TestSQLSessionStoreOnSQLite(SessionStoreSuite):
