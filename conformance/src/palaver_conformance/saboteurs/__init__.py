@@ -12,6 +12,7 @@ __all__ = ("Saboteur", "all_saboteurs")
 _FAMILIES: Final = (
     "capabilities",
     "lifecycle",
+    "opening",
     "errors",
     "failures",
     "durable",
