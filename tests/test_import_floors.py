@@ -77,3 +77,14 @@ def test_every_plugin_has_the_same_rooms(medium: str) -> None:
     assert {"__init__.py", "_plugin.py", "_store.py", "py.typed"} <= {path.name for path in package.iterdir()}
     assert "@hookimpl\ndef palaver_open_store(url: str, options: Mapping[str, Any]) -> SessionStore:" in plugin
     assert "\nfrom palaver_" not in plugin, "the store is imported inside the hook"
+
+
+def test_the_kit_imports_the_contract_and_nothing_of_the_engine_or_a_plugin() -> None:
+    """So that it can judge them; only what turns a store URL into a store finds drivers."""
+    package = ROOT / "conformance/src/palaver_conformance"
+    for source in package.rglob("*.py"):
+        names = {name.partition(".")[0] for name in imported(source)}
+        floors = {FLOOR_OF.get(name.split(".")[1], 0) for name in imported(source) if name.startswith("palaver.")}
+
+        assert not {name for name in names if name.startswith("palaver_")} - {"palaver_conformance"}, source
+        assert max(floors, default=0) <= (3 if source.name == "targets.py" else 2), source

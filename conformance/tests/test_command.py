@@ -67,7 +67,7 @@ def test_a_store_url_conforms(tmp_path: Path) -> None:
     assert (tmp_path / "report.html").read_text().startswith("<!doctype html>")
 
 
-def test_a_module_that_is_only_on_the_path(folder: Path, tmp_path_factory) -> None:
+def test_a_module_that_is_only_on_the_path(folder: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
     """`module:make` works for a module that is nowhere installed."""
     elsewhere = tmp_path_factory.mktemp("elsewhere")
 

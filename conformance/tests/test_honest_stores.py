@@ -11,8 +11,16 @@ from palaver_conformance._report import Report, Verdict
 from palaver_conformance.saboteurs._honest import HonestHarness
 from palaver_conformance.saboteurs._honest_files import FileHarness
 from palaver_conformance.saboteurs._honest_server import ServerHarness
+from palaver_conformance.saboteurs.failures import LimitedStore
 
-HARNESSES = [HonestHarness, FileHarness, ServerHarness]
+
+class LimitedHarness(HonestHarness):
+    """Makes honest stores that take payloads up to a limit."""
+
+    store = LimitedStore
+
+
+HARNESSES = [HonestHarness, LimitedHarness, FileHarness, ServerHarness]
 
 NOT_TRIED = {"VALUE-07", "RESOURCE-03"}
 """The first needs a look at the medium past the store, the second more time."""

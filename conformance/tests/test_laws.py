@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import pytest
 
 from palaver.store import Capabilities
 from palaver_conformance.harness import HOOKS
 from palaver_conformance.laws import all_laws
 from palaver_conformance.untestable import UNTESTABLE, UNTESTABLE_IN_PART, contract_rules
+
+if TYPE_CHECKING:
+    from palaver_conformance._law import Law
 
 LAWS = all_laws()
 
@@ -26,7 +31,7 @@ def test_laws_prove_rules_that_exist() -> None:
 
 
 @pytest.mark.parametrize("law", LAWS, ids=[law.id for law in LAWS])
-def test_a_law_is_complete(law) -> None:
+def test_a_law_is_complete(law: Law) -> None:
     """A law has a sentence, a rule that it proves and a saboteur that it catches, and needs only what there is."""
     assert law.sentence.endswith(".")
     assert law.proves

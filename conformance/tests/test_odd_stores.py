@@ -4,40 +4,52 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from random import Random
+from typing import TYPE_CHECKING, Self, Unpack
 
 import pytest
 
 from palaver.errors import SessionTooLargeError, StoreClosedError
+from palaver.record import Record
 from palaver.store import Capabilities, SessionStore
 from palaver_conformance import check_store
+from palaver_conformance.laws import all_laws
+from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore
 from palaver_memory import MemorySessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from palaver.record import Absent
+    from palaver.store import StoreOptions
+    from palaver_conformance.harness import HarnessLike
 
 
 class FourMethods(SessionStore):
     """Declares nothing."""
 
-    def __init__(self, _location: str, **options) -> None:
+    def __init__(self, _location: str, **options: Unpack[StoreOptions]) -> None:
         super().__init__(**options)
-        self._records = {}
+        self._records: dict[str, Record] = {}
         self._is_open = False
 
-    async def init(self):
+    async def init(self) -> Self:
         self._is_open = True
         return self
 
     async def close(self) -> None:
         self._is_open = False
 
-    async def read(self, session_id):
+    async def read(self, session_id: str) -> Record | None:
         self._require_open()
         record = self._records.get(session_id)
         return None if record is None or record.is_expired(self.clock.now()) else record
 
-    async def write(self, session_id, record) -> None:
+    async def write(self, session_id: str, record: Record) -> None:
         self._require_open()
         self._records[session_id] = record
 
-    async def destroy(self, session_id) -> None:
+    async def destroy(self, session_id: str) -> None:
         self._require_open()
         self._records.pop(session_id, None)
 
@@ -49,16 +61,16 @@ class FourMethods(SessionStore):
 class Slow(MemorySessionStore):
     """Takes its time for each call, without blocking anybody."""
 
-    async def read(self, session_id):
+    async def read(self, session_id: str) -> Record | None:
         await asyncio.sleep(0.001)
         return await super().read(session_id)
 
-    async def write(self, session_id, record) -> None:
+    async def write(self, session_id: str, record: Record) -> None:
         self._lifecycle.require_open()
         await asyncio.sleep(0.001)
         await super().write(session_id, record)
 
-    async def swap(self, session_id, record, expected) -> bool:
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         self._lifecycle.require_open()
         await asyncio.sleep(0.001)
         return await super().swap(session_id, record, expected)
@@ -67,55 +79,55 @@ class Slow(MemorySessionStore):
 class Coarse(MemorySessionStore):
     """Keeps expiries in whole seconds, as it declares."""
 
-    def __init__(self, name: str, **options) -> None:
+    def __init__(self, name: str, **options: Unpack[StoreOptions]) -> None:
         super().__init__(name, **options)
         self.capabilities = replace(self.capabilities, expiry_granularity_ms=1000)
 
-    async def write(self, session_id, record) -> None:
+    async def write(self, session_id: str, record: Record) -> None:
         await super().write(session_id, self._rounded(record))
 
-    async def swap(self, session_id, record, expected) -> bool:
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         return await super().swap(session_id, self._rounded(record), expected)
 
-    async def write_many(self, items) -> None:
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         await super().write_many([(session_id, self._rounded(record)) for session_id, record in items])
 
-    async def swap_many(self, items) -> list[bool]:
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         return await super().swap_many([(each, self._rounded(record), expected) for each, record, expected in items])
 
-    async def touch(self, session_id, expires_at) -> bool:
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
         return await super().touch(session_id, _up(expires_at))
 
-    def _rounded(self, record):
+    def _rounded(self, record: Record) -> Record:
         return replace(record, expires_at=_up(record.expires_at))
 
 
-def _up(expires_at):
+def _up(expires_at: int | None) -> int | None:
     return None if expires_at is None else -(-expires_at // 1000) * 1000
 
 
 class Tiny(MemorySessionStore):
     """Accepts little, as it declares."""
 
-    def __init__(self, name: str, **options) -> None:
+    def __init__(self, name: str, **options: Unpack[StoreOptions]) -> None:
         super().__init__(name, **options)
         self.capabilities = replace(self.capabilities, max_payload_bytes=64, max_id_bytes=20)
 
-    async def write(self, session_id, record) -> None:
+    async def write(self, session_id: str, record: Record) -> None:
         await self.write_many([(session_id, record)])
 
-    async def swap(self, session_id, record, expected) -> bool:
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         return (await self.swap_many([(session_id, record, expected)]))[0]
 
-    async def write_many(self, items) -> None:
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         self._refuse_large(items)
         await super().write_many(items)
 
-    async def swap_many(self, items) -> list[bool]:
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         self._refuse_large(items)
         return await super().swap_many(items)
 
-    def _refuse_large(self, items) -> None:
+    def _refuse_large(self, items: Sequence[tuple[str, Record] | tuple[str, Record, str | Absent]]) -> None:
         self._lifecycle.require_open()
         for session_id, record, *_ in items:
             assert len(session_id.encode()) <= 20
@@ -126,15 +138,56 @@ class Tiny(MemorySessionStore):
 class Reordering(MemorySessionStore):
     """Writes the items of a batch in another order, the last one of each id."""
 
-    async def write_many(self, items) -> None:
+    async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         self._lifecycle.require_open()
         for session_id, record in sorted(dict(items).items()):
             await asyncio.sleep(0)
             await super().write(session_id, record)
 
 
-@pytest.mark.parametrize("store", [FourMethods, Slow, Coarse, Tiny, Reordering])
-def test_an_odd_but_right_store_conforms(store) -> None:
+class Restless(HonestHarness):
+    """Waits for any number of turns of the loop, lists in any order, copies, and removes what it finds expired."""
+
+    class store(HonestStore):  # noqa: N801
+        chance = Random(1)
+
+        async def trip(self) -> None:
+            for _ in range(self.chance.randrange(6)):
+                await asyncio.sleep(0)
+            await super().trip()
+
+        def own_ids(self) -> list[str]:
+            ids = super().own_ids()
+            self.chance.shuffle(ids)
+            return ids
+
+        def live(self, session_id: str) -> Record | None:
+            record = super().live(session_id)
+            if record is None:
+                self.remove(session_id)
+                return None
+            return Record(bytes(bytearray(record.payload)), "".join([*record.version]), record.expires_at)
+
+
+class VerySlow(HonestHarness):
+    """Takes ten milliseconds for each call."""
+
+    class store(HonestStore):  # noqa: N801
+        async def trip(self) -> None:
+            await asyncio.sleep(0.01)
+            await super().trip()
+
+
+def test_a_very_slow_store_keeps_the_laws_of_time() -> None:
+    """Where calls overlap, are cancelled or closed upon, a slow store is not a wrong one."""
+    families = ("LIFECYCLE", "INIT", "CLOSE", "CANCEL", "LOOP", "SWAP")
+    report = check_store(VerySlow, profile="smoke", laws=[law.id for law in all_laws() if law.family in families])
+
+    assert report.broken == ()
+
+
+@pytest.mark.parametrize("store", [FourMethods, Slow, Coarse, Tiny, Reordering, Restless])
+def test_an_odd_but_right_store_conforms(store: HarnessLike) -> None:
     """The store conforms, with whatever it does not declare shown as such."""
     report = check_store(store, profile="smoke")
 

@@ -7,12 +7,21 @@ import dataclasses
 import json
 import sys
 import threading
+from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
 from palaver_conformance import CannotRun, Grade, NotConformingError, Verdict, check_store
+from palaver_conformance._profiles import PROFILES
 from palaver_conformance._runner import run_laws
 from palaver_memory import MemorySessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from palaver.clock import Clock
+    from palaver.record import Record
+    from palaver.store import SessionStore, StoreOptions
 
 
 class Forgetful(MemorySessionStore):
@@ -25,7 +34,7 @@ class Forgetful(MemorySessionStore):
 class Hanging(MemorySessionStore):
     """Never answers a read of a session that is not there."""
 
-    async def read(self, session_id: str):
+    async def read(self, session_id: str) -> Record | None:
         if (record := await super().read(session_id)) is None:
             await asyncio.Event().wait()
         return record
@@ -36,7 +45,7 @@ class Busy(MemorySessionStore):
 
     stop = threading.Event()
 
-    async def write(self, session_id: str, record) -> None:
+    async def write(self, session_id: str, record: Record) -> None:
         while not self.stop.is_set():
             await super().write(session_id, record)
 
@@ -44,7 +53,7 @@ class Busy(MemorySessionStore):
 class Modest(MemorySessionStore):
     """Declares nothing of what it can do, and can do it all the same."""
 
-    def __init__(self, name: str = "", **options) -> None:
+    def __init__(self, name: str = "", **options: Unpack[StoreOptions]) -> None:
         super().__init__(name, **options)
         self.capabilities = dataclasses.replace(self.capabilities, touch=False)
 
@@ -88,7 +97,7 @@ def test_an_excluded_law_is_reported_and_keeps_a_store_from_conforming() -> None
 
 
 @pytest.mark.parametrize("exclude", [{"DESTROY-01": " "}, {"DESTROY-99": "why not"}])
-def test_an_exclusion_needs_a_reason_and_a_law(exclude) -> None:
+def test_an_exclusion_needs_a_reason_and_a_law(exclude: dict[str, str]) -> None:
     """Neither an empty reason nor an unknown law is accepted."""
     with pytest.raises(CannotRun):
         run_laws(MemorySessionStore, profile="smoke", exclude=exclude)
@@ -106,7 +115,7 @@ def test_what_is_not_declared_must_be_refused() -> None:
     assert [result.verdict for result in report.results] == [Verdict.BROKEN, Verdict.NOT_DECLARED]
 
 
-def test_a_call_that_never_ends_is_a_verdict(monkeypatch) -> None:
+def test_a_call_that_never_ends_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that hangs breaks the law, and after a few of those the run ends."""
     _be_impatient(monkeypatch)
 
@@ -117,7 +126,7 @@ def test_a_call_that_never_ends_is_a_verdict(monkeypatch) -> None:
     assert "hangs" in report.text()
 
 
-def test_a_loop_that_never_goes_on_is_a_verdict(monkeypatch) -> None:
+def test_a_loop_that_never_goes_on_is_a_verdict(monkeypatch: pytest.MonkeyPatch) -> None:
     """A store that blocks for ever is told where it stands, and the run ends."""
     _be_impatient(monkeypatch)
 
@@ -138,20 +147,22 @@ def test_a_loop_that_never_goes_on_is_a_verdict(monkeypatch) -> None:
         (lambda location, **_: sys.exit(3), "SystemExit"),
     ],
 )
-def test_a_make_that_makes_no_store_is_told_so(make, reason) -> None:
+def test_a_make_that_makes_no_store_is_told_so(make: Callable[..., SessionStore], reason: str) -> None:
     """Without a store no law is tried, and the reason is clear."""
     with pytest.raises(CannotRun, match=reason):
         run_laws(make, profile="smoke")
 
 
-async def _make(location, *, clock, namespace=""):
+async def _make(location: str, *, clock: Clock, namespace: str = "") -> SessionStore:
     return MemorySessionStore(location)
 
 
 def test_a_make_that_is_a_coroutine_function_is_told_so() -> None:
     """A frequent mistake has words of its own."""
+    wrong: Any = _make
+
     with pytest.raises(CannotRun, match="coroutine function"):
-        run_laws(_make, profile="smoke")
+        run_laws(wrong, profile="smoke")
 
 
 def test_reports_are_rendered() -> None:
@@ -171,8 +182,8 @@ def test_reports_are_rendered() -> None:
     assert "http://" not in page.replace("http://www.w3.org", "")
 
 
-def _be_impatient(monkeypatch) -> None:
+def _be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
     from palaver_conformance import _runner
 
-    impatient = dataclasses.replace(_runner.PROFILES["smoke"], call_seconds=0.5)
+    impatient = dataclasses.replace(PROFILES["smoke"], call_seconds=0.5)
     monkeypatch.setattr(_runner, "PROFILES", {"smoke": impatient})

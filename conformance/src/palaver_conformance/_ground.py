@@ -68,6 +68,7 @@ class Ground:
         self._locations: list[str] = [location]
         self._stores: list[TracedStore] = []
         self._names = 0
+        self._is_used = False
 
     # Stores.
 
@@ -82,6 +83,7 @@ class Ground:
         """Trace a store that was made elsewhere; it is closed when the law has been tried."""
         traced = TracedStore(self, store, _letters(self._names), namespace)
         self._names += 1
+        self._is_used = True
         self.steps.begin(f"{traced.name} = make({f'namespace={describe(namespace)}' if namespace else ''})")
         self._stores.append(traced)
         return traced
@@ -113,7 +115,8 @@ class Ground:
             await store.inner.close()
         self._stores.clear()
         if isinstance(self.harness, Removes):
-            for location in self._locations:
+            for location in self._locations if self._is_used else ():
+                self.beat()
                 await self.harness.remove(location)
 
     def forget(self, store: TracedStore) -> None:

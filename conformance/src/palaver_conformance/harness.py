@@ -154,7 +154,7 @@ class _FunctionHarness:
         return getattr(self._make, "__qualname__", repr(self._make))
 
 
-HarnessLike: TypeAlias = "Harness | Callable[..., SessionStore]"
+HarnessLike: TypeAlias = "Harness | type[Harness] | Callable[..., SessionStore]"
 
 
 def as_harness(target: HarnessLike) -> Harness:

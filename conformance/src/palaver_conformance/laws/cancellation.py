@@ -117,7 +117,11 @@ async def at_any_moment(ground: Ground) -> None:
     await _cancel_at_random(ground, store, check)
 
 
-@law("CANCEL-06", proves=("CANCEL-01", "INIT-04"), catches=("cancel-init-breaks", "cancel-close-breaks"))
+@law(
+    "CANCEL-06",
+    proves=("CANCEL-01", "INIT-04"),
+    catches=("cancel-init-breaks", "cancel-init-closes", "cancel-close-breaks"),
+)
 async def opening_and_closing(ground: Ground) -> None:
     """A store whose init or close was cancelled can be opened and closed again, and its sessions are there."""
     store = await ground.open()
@@ -126,6 +130,10 @@ async def opening_and_closing(ground: Ground) -> None:
     for at in range(1, _MOST_AWAITS):
         for verb in ("close", "init"):
             outcome = await _interrupted(ground, store, verb, (), at)
+            if verb == "close":
+                await store.init()
+            # It was open when init was called once more, and has to be so still.
+            await store.expect("a", record)
             await store.init()
             await store.expect("a", record)
         if not outcome.was_cancelled:
@@ -160,7 +168,7 @@ async def others_go_on(ground: Ground) -> None:
 async def among_others(ground: Ground) -> None:
     """While calls are cancelled, there is one order of all calls that explains every answer that came."""
     store = await ground.open()
-    for number in ground.cases(range(ground.profile.histories), at_least=4):
+    for number in ground.cases(range(4 * ground.profile.histories), at_least=10):
         recorder = Recorder(ground.clock, cancelled_is_over=True)
         ids = [f"h{number}:{name}" for name in "ab"]
         clients = [

@@ -11,6 +11,7 @@ from palaver.record import ABSENT
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance._payloads import random_bytes
 from palaver_conformance._steps import describe
+from palaver_conformance.laws._change import Change, verbs_on_a_session
 from palaver_conformance.laws._verbs import declared_verbs
 from palaver_conformance.proxy import Proxy
 
@@ -233,6 +234,39 @@ async def the_server_hangs_up(ground: Ground) -> None:
         await _expect_back(store, "kept", record)
     if ground.capabilities.swap:
         ground.equal(await store.swap("new", ground.record(), ABSENT), True, "swap from ABSENT to answer")
+
+
+@law(
+    "FAULT-11",
+    proves=("ERROR-01", "WRITE-01", "SWAP-01"),
+    hooks=("address",),
+    catches=("lost-request-acknowledged", "lost-request-swapped", "lost-request-refused"),
+    weight=2,
+)
+async def acknowledged_through_a_cut(ground: Ground) -> None:
+    """A change that is acknowledged although connections were cut has taken effect; one that raises has, or has not."""
+    async with _through_proxy(ground) as (store, proxy):
+        for number in range(2):
+            for verb in verbs_on_a_session(ground):
+                change = Change(ground, verb, f"of {verb} {number}")
+                await store.write(change.session_id, change.old)
+                await (proxy.reset() if number else proxy.cut())
+                has_answered = await _change_or_raise(ground, store, change)
+                await _until_back(store)
+                await change.expect_old_or_new(store)
+                if has_answered:
+                    await store.expect(change.session_id, change.new)
+
+
+async def _change_or_raise(ground: Ground, store: TracedStore, change: Change) -> bool:
+    try:
+        answer = await store.call(change.verb, *change.arguments)
+    except StoreUnavailableError:
+        ground.events["failures seen"] += 1
+        return False
+    fine = answer is not False and answer != [False, False]
+    ground.check(fine, expected="True or StoreUnavailableError", got=answer, ids=(change.session_id,))
+    return True
 
 
 async def _read_or_raise(ground: Ground, store: TracedStore, record: Record, session_id: str = "a") -> None:

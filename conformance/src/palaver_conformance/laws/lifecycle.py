@@ -138,7 +138,11 @@ async def init_twice(ground: Ground) -> None:
     await store.expect("b", None)
 
 
-@law("INIT-02", proves=("INIT-02",), catches=("init-concurrent", "init-returns-early", "init-concurrent-wipes"))
+@law(
+    "INIT-02",
+    proves=("INIT-02",),
+    catches=("init-concurrent", "init-returns-early", "init-concurrent-wipes", "init-again-interrupts"),
+)
 async def init_at_once(ground: Ground) -> None:
     """Several tasks may call init at once, on one store and on several of a new location, and each may go on then."""
     for _ in range(ground.profile.cycles):
@@ -147,8 +151,8 @@ async def init_at_once(ground: Ground) -> None:
         records = [ground.record() for _ in stores]
         turns = [_open_and_write(store, f"s{n}", records[n], pause=n % 5) for n, store in enumerate(stores)]
         await asyncio.gather(*turns)
-        for number, store in enumerate(stores):
-            await store.expect(f"s{number}", records[number])
+        again = [store.init() for store in stores[:4]]
+        await asyncio.gather(*again, *(store.expect(f"s{n}", records[n]) for n, store in enumerate(stores)))
 
 
 async def _open_and_write(store: TracedStore, session_id: str, record: Record, *, pause: int) -> None:

@@ -19,7 +19,7 @@ from palaver.record import ABSENT
 from palaver_conformance._blocking import blocking_calls, longest_stall
 from palaver_conformance._law import Level, NotRun, law
 from palaver_conformance._payloads import random_bytes
-from palaver_conformance.harness import Corrupts, Fails
+from palaver_conformance.harness import Corrupts, Fails, Unusable
 from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared
 
@@ -54,7 +54,11 @@ async def no_blocking_call(ground: Ground) -> None:
     ground.check(not found, expected="no blocking call on the event loop", got="; ".join(counted))
 
 
-@law("LOOP-02", proves=("LOOP-01",), catches=("block-loop", "busy-in-verb", "lock-held-blocking"))
+@law(
+    "LOOP-02",
+    proves=("LOOP-01",),
+    catches=("block-loop", "busy-in-verb", "busy-now-and-then", "busy-in-init", "lock-held-blocking"),
+)
 async def the_loop_goes_on(ground: Ground) -> None:
     """While a verb runs the event loop does not stand still."""
     store = await ground.open()
@@ -63,6 +67,7 @@ async def the_loop_goes_on(ground: Ground) -> None:
     for name in ("read", "destroy"):
         verb = getattr(store, name)
         await _expect_no_stall(ground, f"{name}()", _STALL_SECONDS, partial(verb, "a"))
+    await _expect_no_stall(ground, "40 calls of read()", _STALL_SECONDS, partial(_read_often, store))
     await _expect_no_stall(ground, "close() and init()", _STALL_SECONDS, partial(_reopen, store))
 
 
@@ -107,6 +112,11 @@ async def _use_large(ground: Ground, store: TracedStore) -> None:
         await store.write_many([("large", record), ("small", ground.record())])
         await store.read_many(["large", "small"])
     await store.destroy("large")
+
+
+async def _read_often(store: TracedStore) -> None:
+    for _ in range(40):
+        await store.read("a")
 
 
 async def _reopen(store: TracedStore) -> None:
@@ -308,7 +318,7 @@ def _expect_no_growth(ground: Ground, before: Counter[str], after: Counter[str],
 @law(
     "RESOURCE-04",
     proves=("CLOSE-02",),
-    catches=("leak-on-error", "leak-on-failure", "leak-on-refusal", "leak-on-cancel"),
+    catches=("leak-on-error", "leak-on-failure", "leak-on-refusal", "leak-on-cancel", "leak-on-init"),
     weight=2,
 )
 async def what_goes_wrong_leaves_nothing_behind(ground: Ground) -> None:
@@ -322,6 +332,8 @@ async def what_goes_wrong_leaves_nothing_behind(ground: Ground) -> None:
     if isinstance(ground.harness, Fails):
         async with failing(ground):
             await _expect_no_growth_by(ground, 6, lambda: store.refuses(StoreUnavailableError, "read", "a"))
+    if isinstance(ground.harness, Unusable):
+        await _expect_no_growth_by(ground, 4, partial(_fail_to_open, ground, ground.harness))
 
 
 async def _expect_no_growth_by(ground: Ground, cycles: int, work: Callable[[], Awaitable[Any]]) -> None:
@@ -331,6 +343,12 @@ async def _expect_no_growth_by(ground: Ground, cycles: int, work: Callable[[], A
     for _ in range(cycles):
         await work()
     _expect_no_growth(ground, before, await _census(), cycles)
+
+
+async def _fail_to_open(ground: Ground, harness: Unusable) -> None:
+    """A block that cannot be entered is not left either: nobody will call close."""
+    store = ground.trace(harness.make_unusable(clock=ground.clock))
+    await store.refuses(StoreUnavailableError, "init")
 
 
 async def _go_wrong(ground: Ground, store: TracedStore) -> None:

@@ -83,7 +83,7 @@ async def a_long_chain(ground: Ground) -> None:
     "SWAP-03",
     proves=("SWAP-03",),
     needs=("swap",),
-    catches=("cas-repeat-refused", "cas-remembers-all", "cas-repeat-stores"),
+    catches=("cas-repeat-refused", "cas-remembers-all", "cas-repeat-stores", "cas-repeat-expired"),
 )
 async def repeated(ground: Ground) -> None:
     """Swap answers True again when that very record is live, whatever is expected, and leaves it alone."""
@@ -98,6 +98,10 @@ async def repeated(ground: Ground) -> None:
         await store.expect("a", after)
     ground.equal(await store.swap("a", record, ABSENT), False, "swap of a former record to answer", "a")
     await store.expect("a", after)
+    mortal = ground.record(b"mortal", lives=1_000)
+    await store.write("b", mortal)
+    ground.advance(1_000 + ground.grace)
+    ground.equal(await store.swap("b", mortal, ground.version()), False, "swap of a record that is gone to answer", "b")
     if ground.capabilities.touch:
         await store.touch("a", ground.clock.now() + 90_000)
         ground.equal(await store.swap("a", after, record.version), True, "repeated swap to answer", "a")

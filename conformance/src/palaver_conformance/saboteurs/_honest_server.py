@@ -117,7 +117,11 @@ class ServerStore(HonestStore):
     async def open(self) -> None:
         self.slots = asyncio.Semaphore(self.size)
         self.idle = []
-        await self.exchange("read", ("any",))
+        try:
+            await self.exchange("read", ("any",))
+        except BaseException:
+            await self.end()
+            raise
 
     async def end(self) -> None:
         for _ in range(self.size):

@@ -228,6 +228,18 @@ class InitStaysHalf(HonestStore):
         return self
 
 
+@saboteur("cancel-init-closes", law="CANCEL-06", words="StoreClosedError")
+class InitCancelledCloses(HonestStore):
+    """An open store whose init is called once more, and cancelled, is closed."""
+
+    async def init(self) -> Self:
+        try:
+            return await super().init()
+        except asyncio.CancelledError:
+            self.is_open = False
+            raise
+
+
 @saboteur("cancel-close-breaks", law="CANCEL-06", words="it is being closed")
 class CloseStaysHalf(HonestStore):
     """A close that was cancelled is taken for one that is still under way."""
@@ -302,7 +314,7 @@ class ReleasesLockOfOthers(HonestStore):
         await super().begin()
         async with self.alone():
             decision = decide_swap(self.live(session_id), record, expected)
-            for _ in range(5):
+            for _ in range(10):
                 await self.trip()
             if decision is SwapDecision.STORE:
                 self.put(session_id, record)

@@ -155,7 +155,7 @@ class LocksWithFile(FileStore):
 
     def wait_for(self, lock: Path) -> None:
         """Make the file of the lock, when it is not there any more."""
-        for _ in range(1_000):
+        for _ in range(300):
             try:
                 return lock.touch(exist_ok=False)
             except FileExistsError:

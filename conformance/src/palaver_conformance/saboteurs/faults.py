@@ -294,3 +294,45 @@ class LosesSlots(ServerStore):
     async def end(self) -> None:
         for connection in self.idle:
             await connection.close()
+
+
+def _is_lost(error: StoreUnavailableError) -> bool:
+    return isinstance(error.__cause__, EOFError | ConnectionError)
+
+
+@saboteur("lost-request-acknowledged", law="FAULT-11", words="900 bytes b'new")
+class LostIsWritten(ServerStore):
+    """A write whose connection broke is taken for one whose answer was lost only."""
+
+    async def write(self, session_id: str, record: Record) -> None:
+        try:
+            await super().write(session_id, record)
+        except StoreUnavailableError as error:
+            if not _is_lost(error):
+                raise
+
+
+@saboteur("lost-request-swapped", law="FAULT-11", words="900 bytes b'new")
+class LostIsSwapped(ServerStore):
+    """A swap whose connection broke is taken for one that has stored."""
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
+        try:
+            return await super().swap(session_id, record, expected)
+        except StoreUnavailableError as error:
+            if not _is_lost(error):
+                raise
+            return True
+
+
+@saboteur("lost-request-refused", law="FAULT-11", words="True or StoreUnavailableError")
+class LostIsRefused(ServerStore):
+    """A touch whose connection broke has found no session, it says."""
+
+    async def touch(self, session_id: str, expires_at: int | None) -> bool:
+        try:
+            return await super().touch(session_id, expires_at)
+        except StoreUnavailableError as error:
+            if not _is_lost(error):
+                raise
+            return False

@@ -83,6 +83,28 @@ class Computes(HonestStore):
         await super().destroy(session_id)
 
 
+@saboteur("busy-now-and-then", law="LOOP-02", words="the event loop to go on during")
+class ComputesNowAndThen(HonestStore):
+    """Every twentieth call computes for a while."""
+
+    calls = 0
+
+    async def begin(self) -> None:
+        self.calls += 1
+        if self.calls % 20 == 0:
+            _busy(0.04)
+        await super().begin()
+
+
+@saboteur("busy-in-init", law="LOOP-02", words="during close() and init()")
+class ComputesAtFirst(HonestStore):
+    """Init computes for a while."""
+
+    async def init(self) -> Self:
+        _busy(0.03)
+        return await super().init()
+
+
 @saboteur("lock-held-blocking", law="LOOP-02", words="it stood still")
 class WaitsForThread(HonestStore):
     """Read waits, on the event loop, for a lock that a thread holds."""
@@ -301,3 +323,20 @@ class LeaksOnCancel(_Leaky):
         except asyncio.CancelledError:
             self.leak()
             raise
+
+
+@saboteur("leak-on-init", law="RESOURCE-04", words="more tasks")
+class LeaksOnInit(HonestStore):
+    """An init that fails leaves the task that it has begun."""
+
+    sweeper: asyncio.Task[None] | None = None
+
+    async def init(self) -> Self:
+        self.sweeper = self.sweeper or asyncio.ensure_future(asyncio.sleep(3_600))
+        return await super().init()
+
+    async def close(self) -> None:
+        if self.sweeper is not None:
+            self.sweeper.cancel()
+        self.sweeper = None
+        await super().close()

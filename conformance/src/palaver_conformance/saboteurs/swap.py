@@ -139,6 +139,16 @@ class RepeatStores(HonestStore):
         return super().decide(session_id, record, expected)
 
 
+@saboteur("cas-repeat-expired", law="SWAP-03", words="swap of a record that is gone to answer False")
+class RepeatExpired(HonestStore):
+    """A swap of the record that was there last is taken for a repeated one when it has expired."""
+
+    def decide(self, session_id: str, record: Record, expected: str | Absent) -> bool:
+        last = self.get(session_id)
+        is_repeated = isinstance(last, Record) and last.version == record.version
+        return is_repeated or super().decide(session_id, record, expected)
+
+
 @saboteur("cas-partial-report", law="SWAP-04", words="late")
 class RefusesAndStores(HonestStore):
     """Swap answers False and has stored the record."""
