@@ -32,6 +32,7 @@ if TYPE_CHECKING:
 
     from palaver.clock import Clock
     from palaver.record import Record
+    from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 
 __all__ = ("PostgreSQL",)
@@ -55,7 +56,7 @@ _REPEATABLE: Final = frozenset({"40001", "40P01"})
 _REASONS: Final = {
     "25006": "it is read-only",
     "25P02": "its transaction was broken off",
-    "28000": "the server does not let this user in, with this password, from here, or without TLS (see its pg_hba.conf)",
+    "28000": "the server does not let this user in from here, or not without TLS; see its pg_hba.conf",
     "28P01": "the user or the password is wrong",
     "3D000": "there is no such database on the server; create it",
     "3F000": "there is no schema in which the tables could be; see search_path",
@@ -144,7 +145,7 @@ class PostgreSQL:
             yield
 
     def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
-        return _Statements(self.location, table, namespace, clock)
+        return _Statements(self, table, namespace, clock)
 
     def may_repeat(self, error: Exception) -> bool:
         return _state(getattr(error, "orig", None)) in _REPEATABLE
@@ -193,9 +194,13 @@ _NEW: Final = """unnest(
     CAST(:ids AS text[]), CAST(:payloads AS bytea[]), CAST(:versions AS text[]), CAST(:expiries AS bigint[]){more}
 ) AS new (session_id, payload, version, expires_at{names})"""
 
+# Each row by itself, whatever the server knows of the table: for `= ANY` it may choose to go through a whole namespace,
+# if it made its plan when there was little in it.
 _SELECT: Final = """
-SELECT session_id, payload, version, expires_at FROM {table}
-WHERE namespace = :namespace AND session_id = ANY(CAST(:ids AS text[]))
+SELECT old.session_id, old.payload, old.version, old.expires_at
+FROM unnest(CAST(:ids AS text[])) AS wanted (session_id), LATERAL (
+    SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = wanted.session_id OFFSET 0
+) AS old
 """
 
 _UPSERT: Final = """
@@ -204,15 +209,16 @@ ON CONFLICT (namespace, session_id) DO UPDATE
 SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at
 """
 
-# One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in a
-# circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
+# One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in
+# a circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
 # overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost).
 _SWAP: Final = """
 WITH new AS MATERIALIZED (SELECT * FROM {new}),
 locked AS MATERIALIZED (
-    SELECT session_id, version, (expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live FROM {table}
-    WHERE namespace = CAST(:namespace AS text) AND session_id = ANY(CAST(:ids AS text[]))
-    ORDER BY session_id FOR UPDATE
+    SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live
+    FROM new, LATERAL (
+        SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id FOR UPDATE
+    ) AS old
 ),
 decided AS MATERIALIZED (
     SELECT new.*, COALESCE(locked.is_live AND locked.version = new.version, false) AS is_there
@@ -235,8 +241,8 @@ SELECT session_id FROM stored UNION ALL SELECT session_id FROM decided WHERE is_
 class _Statements(Statements):
     """Takes a whole batch as one statement, with an array for each column."""
 
-    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
-        super().__init__(location, table, namespace, clock)
+    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(dialect, table, namespace, clock)
         new = _NEW.format(more="", names="")
         swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
         self._fetch = self._text(_SELECT)

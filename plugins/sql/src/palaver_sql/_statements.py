@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from palaver.errors import CorruptSessionError
+from palaver.errors import CorruptSessionError, InvalidSessionIdError
 from palaver.record import Record, SwapDecision, decide_swap
-from palaver.session_ids import MAX_ID_BYTES, text_fault
+from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from palaver.clock import Clock
     from palaver.record import Absent
+    from palaver_sql._dialects import Dialect
 
     Swap: TypeAlias = tuple[str, Record, str | Absent]
 
@@ -52,14 +53,14 @@ class Statements(ABC):
     """What is done with the sessions of one namespace, built once; each method is given the connection to use.
 
     Args:
-        location: where the database is, for errors.
+        dialect: the database.
         table: the table of sessions.
         namespace: whose rows.
         clock: what time it is.
     """
 
-    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
-        self._location = location
+    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
+        self._dialect = dialect
         self._table = table
         self._namespace = namespace
         self._clock = clock
@@ -134,8 +135,10 @@ class Statements(ABC):
         return Record(payload, version, self._expiry(session_id, expires_at))
 
     def _key(self, session_id: Any, expires_at: Any) -> Key:
-        if type(session_id) is not str or text_fault(session_id, MAX_ID_BYTES) is not None:
-            raise CorruptSessionError("its id is not text", location=self._location)
+        try:
+            check_session_id(session_id)
+        except InvalidSessionIdError as error:
+            raise CorruptSessionError(str(error), location=self._dialect.location) from error
         return Key(session_id, self._expiry(session_id, expires_at))
 
     def _expiry(self, session_id: str, expires_at: Any) -> int | None:
@@ -144,7 +147,7 @@ class Statements(ABC):
         raise self._corrupt("its expires_at is not a whole number", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
-        return CorruptSessionError(reason, session_id=session_id, location=self._location)
+        return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
 
 
 def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
@@ -153,9 +156,7 @@ def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
         yield items[start : start + size]
 
 
-def decide_swaps(
-    swaps: Sequence[Swap], found: Mapping[str, Record], now: int
-) -> tuple[list[bool], dict[str, Record]]:
+def decide_swaps(swaps: Sequence[Swap], found: Mapping[str, Record], now: int) -> tuple[list[bool], dict[str, Record]]:
     """Decide swaps, in order, on rows that nobody else can change meanwhile.
 
     Returns:
