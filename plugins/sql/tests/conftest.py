@@ -28,17 +28,15 @@ KINDS = {
     "sqlite": ["sqlite"],
     "postgresql": ["asyncpg", "psycopg"],
     "mysql": ["mysql"],
-    "server": ["asyncpg", "psycopg", "mysql"],
+    "server": list(SERVERS),
 }
 DRIVERS = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on each database that its module speaks of."""
-    marked = [
-        word for mark in metafunc.definition.iter_markers("parametrize") for word in str(mark.args[0]).split(", ")
-    ]
-    if "url" in metafunc.fixturenames and "url" not in marked:
+    is_given = any("url" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "url" in metafunc.fixturenames and not is_given:
         kind = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
         names = KINDS.get(kind, ["sqlite", *KINDS["server"]])
         metafunc.parametrize("url", names, indirect=True)

@@ -156,7 +156,7 @@ async def test_statement_that_takes_too_long(url: str) -> None:
         engine = create_async_engine(driver)
         async with engine.begin() as other:
             await other.exec_driver_sql("SELECT * FROM palaver_sessions FOR UPDATE")
-            with pytest.raises(StoreUnavailableError, match="statement timeout|locked for too long"):
+            with pytest.raises(StoreUnavailableError, match=r"statement timeout|locked for too long"):
                 await store.swap("a", new, old.version)
             assert await store.read("a") == old
         await engine.dispose()

@@ -129,11 +129,11 @@ class MySQL:
     def connect(self) -> ServerConnections:
         if self._engine is not None:
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            return ServerConnections(engine, self._timeouts, _is_ended, is_own=False)
+            return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=False)
         seconds = self._timeouts.statement
         limits = _LIMITS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
         engine = open_engine(self._url, [_ISOLATION, limits], binary_prefix=True)
-        return ServerConnections(engine, self._timeouts, _is_ended, is_own=True)
+        return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=True)
 
     def prepare(self, connection: Connection) -> None:
         """Refuse a server that does not take a payload of the largest size."""
@@ -169,6 +169,15 @@ class MySQL:
             return f"{type(error).__name__}: {error}"
         number = _number(error)
         return f"{_REASONS.get(number, 'the server refused it')} (error {number})"
+
+
+class _Asyncmy:
+    def is_ended(self, connection: Any) -> bool:
+        # The second is not documented: without it, a connection that the server has closed is found out by its use.
+        return not connection.connected or bool(getattr(connection, "_stream_broken", False))
+
+    def abort(self, connection: Any) -> None:
+        connection.close()
 
 
 # Options of the client library that are the store's business, and how SQLAlchemy calls those of TLS.
@@ -243,11 +252,6 @@ class _Statements(Statements):
     def _remover(self, which: Any) -> Any:
         # MySQL has no limit in a subquery, but one for removing.
         return delete(self._table).where(self._own, which).with_dialect_options(mysql_limit=PIECE, mariadb_limit=PIECE)
-
-
-def _is_ended(connection: Any) -> bool:
-    # The second is not documented: without it, a connection that the server has closed is found out by its use.
-    return not connection.connected or bool(getattr(connection, "_stream_broken", False))
 
 
 def _number(error: BaseException | None) -> int:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import select
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -119,16 +121,17 @@ class PostgreSQL:
         return (self._client.Error,)
 
     def connect(self) -> ServerConnections:
+        client = _Asyncpg() if self._is_asyncpg else _Psycopg()
         if self._engine is not None:
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            return ServerConnections(engine, self._timeouts, self._is_ended, is_own=False)
+            return ServerConnections(engine, self._timeouts, client, is_own=False)
         settings = {
             "statement_timeout": f"{round(self._timeouts.statement * 1000)}ms",
             "default_transaction_isolation": "read committed",
         }
         calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
         engine = open_engine(self._url, [f"SELECT {calls}"], **self._arguments)
-        return ServerConnections(engine, self._timeouts, self._is_ended, is_own=True)
+        return ServerConnections(engine, self._timeouts, client, is_own=True)
 
     def prepare(self, connection: Connection) -> None:
         """Refuse a database that cannot hold every id."""
@@ -161,11 +164,6 @@ class PostgreSQL:
             reason = _message(error)
         return f"{reason or 'the server refused the data'} (SQLSTATE {state})"
 
-    def _is_ended(self, connection: Any) -> bool:
-        if self._is_asyncpg:
-            return bool(connection.is_closed())
-        return bool(connection.closed) or _has_something_to_say(connection.fileno())
-
     def _take_options(self) -> None:
         """Check the options in the URL, and give those of libpq that SQLAlchemy does not know to asyncpg."""
         if not self._is_asyncpg:
@@ -178,6 +176,37 @@ class PostgreSQL:
         self._url = self._url.difference_update_query(tls)
         if tls:
             self._arguments["dsn"] = f"postgresql://?{urlencode(tls, doseq=True)}"
+
+
+class _Asyncpg:
+    def is_ended(self, connection: Any) -> bool:
+        return bool(connection.is_closed())
+
+    def abort(self, connection: Any) -> None:
+        connection.terminate()
+
+
+class _Psycopg:
+    """Nobody listens to a connection that is not in use: only its socket knows that it has ended."""
+
+    def is_ended(self, connection: Any) -> bool:
+        if connection.closed:
+            return True
+        if not hasattr(select, "poll"):
+            return bool(select.select([connection.fileno()], [], [], 0)[0])
+        # Whatever there is to be read where nothing was asked, is the end or will soon be followed by it.
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def abort(self, connection: Any) -> None:
+        if connection.closed:
+            return
+        shared = socket.socket(fileno=connection.fileno())
+        try:
+            shared.shutdown(socket.SHUT_RDWR)
+        finally:
+            shared.detach()
 
 
 # Of SQLAlchemy, and those of libpq that asyncpg knows in an address only.
@@ -296,14 +325,3 @@ def _state(error: BaseException | None) -> str:
 def _message(error: BaseException | None) -> str:
     """Return the first line of what the server says: its further lines may quote rows."""
     return str(error).rpartition("'>: ")[2].splitlines()[0]
-
-
-def _has_something_to_say(descriptor: int) -> bool:
-    """Tell whether there is something to be read where nothing was asked: that it is the end, or soon will be."""
-    import select
-
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])
