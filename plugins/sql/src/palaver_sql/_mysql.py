@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import bindparam, delete, select
 
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.record import ABSENT, Record
+from palaver.record import Record
 from palaver_sql._server import (
     READERS,
     WRITERS,
@@ -204,17 +204,12 @@ class _Statements(Statements):
             .order_by(column.session_id)
             .with_for_update()
         )
-        self._replace = (
-            update(table)
-            .where(self._own, column.session_id == bindparam("key"), column.version == bindparam("old"), self._live)
-            .values(payload=bindparam("new"), version=bindparam("new_version"), expires_at=bindparam("new_expiry"))
-        )
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
         self._insert(connection, records, _REPLACE)
 
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
-        if len(swaps) == 1 and self._swap_at_once(connection, *swaps[0]):
+        if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
             return [True]
         with transaction(connection):
             found = self._find_and_lock(connection, [session_id for session_id, _, _ in swaps])
@@ -223,14 +218,6 @@ class _Statements(Statements):
             self._insert(connection, {key: record for key, record in changed.items() if key not in found}, "")
             self._insert(connection, {key: record for key, record in changed.items() if key in found}, _REPLACE)
         return answers
-
-    def _swap_at_once(self, connection: Connection, session_id: str, record: Record, expected: Any) -> bool:
-        """Do what most swaps come to in one trip to the server; False means that it is not decided."""
-        if expected is ABSENT or expected == record.version:
-            return False
-        row = {"key": session_id, "old": expected, "now": self._clock.now()}
-        new = {"new": record.payload, "new_version": record.version, "new_expiry": record.expires_at}
-        return connection.execute(self._replace, row | new).rowcount > 0
 
     def _find_and_lock(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, without their payloads."""

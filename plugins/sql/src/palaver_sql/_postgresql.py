@@ -279,7 +279,10 @@ class _Statements(Statements):
         self._swap = self._text(_SWAP, new=swapped)
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
-        rows = connection.execute(self._fetch, {"ids": list(dict.fromkeys(session_ids))})
+        wanted = list(dict.fromkeys(session_ids))
+        if len(wanted) == 1:
+            return super().select(connection, wanted)
+        rows = connection.execute(self._fetch, {"ids": wanted})
         return {row[0]: self._record(*row) for row in rows}
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
@@ -287,6 +290,8 @@ class _Statements(Statements):
             connection.execute(self._upsert, _arrays(piece))
 
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
+            return [True]
         answers = [False] * len(swaps)
         for places, batch in rounds(swaps):
             stored = self._swap_round(connection, batch)

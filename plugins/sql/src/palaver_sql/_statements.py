@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from palaver.errors import CorruptSessionError, InvalidSessionIdError
-from palaver.record import Record, SwapDecision, decide_swap
+from palaver.record import ABSENT, Record, SwapDecision, decide_swap
 from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
 
 if TYPE_CHECKING:
@@ -76,6 +76,11 @@ class Statements(ABC):
         )
         self._delete = delete(table).where(one)
         self._touch = update(table).where(one, self._live).values(expires_at=bindparam("new"))
+        self._replace = (
+            update(table)
+            .where(one, column.version == bindparam("old"), self._live)
+            .values(payload=bindparam("new"), version=bindparam("new_version"), expires_at=bindparam("new_expiry"))
+        )
         self._first_page = keys.where(column.session_id >= bindparam("start")).limit(_PAGE_SIZE)
         self._next_page = keys.where(column.session_id > bindparam("start")).limit(_PAGE_SIZE)
         self._remove_expired = self._remover(self._expired)
@@ -105,6 +110,14 @@ class Statements(ABC):
         """Move the expiry of a live row; tell whether there was one."""
         touched = connection.execute(self._touch, {"key": session_id, "new": expires_at, "now": self._clock.now()})
         return touched.rowcount > 0
+
+    def swap_at_once(self, connection: Connection, session_id: str, record: Record, expected: str | Absent) -> bool:
+        """Do what most swaps come to, in one plain statement; False means that nothing is decided yet."""
+        if expected is ABSENT or expected == record.version:
+            return False
+        row = {"key": session_id, "old": expected, "now": self._clock.now()}
+        new = {"new": record.payload, "new_version": record.version, "new_expiry": record.expires_at}
+        return connection.execute(self._replace, row | new).rowcount > 0
 
     def page(self, connection: Connection, prefix: str, after: str | None) -> list[Key]:
         """Return the next keys in order, those that do not begin with the prefix at the end of them."""
