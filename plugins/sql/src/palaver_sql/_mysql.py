@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import bindparam, delete, select
 
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.record import Record
 from palaver_sql._server import (
     READERS,
     WRITERS,
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from palaver.clock import Clock
+    from palaver.record import Record
     from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 
