@@ -1,12 +1,13 @@
 """What the tests of this plugin share.
 
-A test in `test_sqlite_*.py` runs on SQLite, one in `test_postgresql_*.py` with each client library of PostgreSQL, one in
-`test_mysql_*.py` on MySQL or MariaDB, and one in `test_sql_*.py` on all of them.
+A test in `test_sqlite_*.py` runs on SQLite, one in `test_postgresql_*.py` with each client library of PostgreSQL, one
+in `test_mysql_*.py` on MySQL or MariaDB, one in `test_server_*.py` on both servers, and one in `test_sql_*.py` on all.
 """
 
 from __future__ import annotations
 
 import asyncio
+import importlib
 import secrets
 import sqlite3
 from contextlib import asynccontextmanager, closing
@@ -23,15 +24,21 @@ if TYPE_CHECKING:
     from sqlalchemy.ext.asyncio import AsyncConnection
 
 SERVERS = {"asyncpg": "postgresql_database", "psycopg": "postgresql_database", "mysql": "mysql_database"}
-KINDS = {"sqlite": ["sqlite"], "postgresql": ["asyncpg", "psycopg"], "mysql": ["mysql"]}
+KINDS = {
+    "sqlite": ["sqlite"],
+    "postgresql": ["asyncpg", "psycopg"],
+    "mysql": ["mysql"],
+    "server": list(SERVERS),
+}
 DRIVERS = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run a test on each database that its module speaks of."""
-    if "url" in metafunc.fixturenames:
+    is_given = any("url" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "url" in metafunc.fixturenames and not is_given:
         kind = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
-        names = KINDS.get(kind) or [name for names in KINDS.values() for name in names]
+        names = KINDS.get(kind, ["sqlite", *KINDS["server"]])
         metafunc.parametrize("url", names, indirect=True)
 
 
@@ -90,6 +97,8 @@ def own_database(url: str, drop_options: str) -> Iterator[str]:
     """Make a database for the tests alone: the server may be somebody's."""
     from sqlalchemy import make_url
 
+    for client in ("asyncpg", "psycopg", "asyncmy"):
+        importlib.import_module(client)  # not in the event loop
     name = f"palaver_test_{secrets.token_hex(4)}"
     asyncio.run(ask(url, f"CREATE DATABASE {name}"))
     yield make_url(url).set(database=name).render_as_string(hide_password=False)
@@ -116,10 +125,10 @@ async def drop_all_tables(url: str) -> None:
 
 
 @pytest.fixture
-def query(url: str, request: pytest.FixtureRequest) -> Callable[[str], Awaitable[list[Any]]]:
+def query(url: str, request: pytest.FixtureRequest) -> Callable[..., Awaitable[list[Any]]]:
     """Look into the database, or change it, with nothing of Palaver in between."""
     if not url.startswith("sqlite"):
-        return lambda statement: ask(url, statement)
+        return lambda *statements: ask(url, *statements)
     file = request.getfixturevalue("file")
 
     def run(statement: str) -> list[Any]:

@@ -51,7 +51,7 @@ class Connections(Protocol):
 class Dialect(Protocol):
     """One database: where it is, and how to talk to it. Each statement is a transaction of its own, unless told."""
 
-    max_payload_bytes: int | None
+    max_payload_bytes: int
     """The largest payload that the database can keep."""
 
     readers: int

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import inspect
+import select
+import socket
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
@@ -32,6 +34,7 @@ if TYPE_CHECKING:
 
     from palaver.clock import Clock
     from palaver.record import Record
+    from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 
 __all__ = ("PostgreSQL",)
@@ -55,7 +58,7 @@ _REPEATABLE: Final = frozenset({"40001", "40P01"})
 _REASONS: Final = {
     "25006": "it is read-only",
     "25P02": "its transaction was broken off",
-    "28000": "the server does not let this user in, with this password, from here, or without TLS (see its pg_hba.conf)",
+    "28000": "the server does not let this user in from here, or not without TLS; see its pg_hba.conf",
     "28P01": "the user or the password is wrong",
     "3D000": "there is no such database on the server; create it",
     "3F000": "there is no schema in which the tables could be; see search_path",
@@ -118,16 +121,17 @@ class PostgreSQL:
         return (self._client.Error,)
 
     def connect(self) -> ServerConnections:
+        client = _Asyncpg() if self._is_asyncpg else _Psycopg()
         if self._engine is not None:
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
-            return ServerConnections(engine, self._timeouts, self._is_ended, is_own=False)
+            return ServerConnections(engine, self._timeouts, client, is_own=False)
         settings = {
             "statement_timeout": f"{round(self._timeouts.statement * 1000)}ms",
             "default_transaction_isolation": "read committed",
         }
         calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
         engine = open_engine(self._url, [f"SELECT {calls}"], **self._arguments)
-        return ServerConnections(engine, self._timeouts, self._is_ended, is_own=True)
+        return ServerConnections(engine, self._timeouts, client, is_own=True)
 
     def prepare(self, connection: Connection) -> None:
         """Refuse a database that cannot hold every id."""
@@ -144,7 +148,7 @@ class PostgreSQL:
             yield
 
     def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
-        return _Statements(self.location, table, namespace, clock)
+        return _Statements(self, table, namespace, clock)
 
     def may_repeat(self, error: Exception) -> bool:
         return _state(getattr(error, "orig", None)) in _REPEATABLE
@@ -160,11 +164,6 @@ class PostgreSQL:
             reason = _message(error)
         return f"{reason or 'the server refused the data'} (SQLSTATE {state})"
 
-    def _is_ended(self, connection: Any) -> bool:
-        if self._is_asyncpg:
-            return bool(connection.is_closed())
-        return bool(connection.closed) or _has_something_to_say(connection.fileno())
-
     def _take_options(self) -> None:
         """Check the options in the URL, and give those of libpq that SQLAlchemy does not know to asyncpg."""
         if not self._is_asyncpg:
@@ -177,6 +176,37 @@ class PostgreSQL:
         self._url = self._url.difference_update_query(tls)
         if tls:
             self._arguments["dsn"] = f"postgresql://?{urlencode(tls, doseq=True)}"
+
+
+class _Asyncpg:
+    def is_ended(self, connection: Any) -> bool:
+        return bool(connection.is_closed())
+
+    def abort(self, connection: Any) -> None:
+        connection.terminate()
+
+
+class _Psycopg:
+    """Nobody listens to a connection that is not in use: only its socket knows that it has ended."""
+
+    def is_ended(self, connection: Any) -> bool:
+        if connection.closed:
+            return True
+        if not hasattr(select, "poll"):
+            return bool(select.select([connection.fileno()], [], [], 0)[0])
+        # Whatever there is to be read where nothing was asked, is the end or will soon be followed by it.
+        poll = select.poll()
+        poll.register(connection.fileno(), select.POLLIN)
+        return bool(poll.poll(0))
+
+    def abort(self, connection: Any) -> None:
+        if connection.closed:
+            return
+        shared = socket.socket(fileno=connection.fileno())
+        try:
+            shared.shutdown(socket.SHUT_RDWR)
+        finally:
+            shared.detach()
 
 
 # Of SQLAlchemy, and those of libpq that asyncpg knows in an address only.
@@ -193,9 +223,13 @@ _NEW: Final = """unnest(
     CAST(:ids AS text[]), CAST(:payloads AS bytea[]), CAST(:versions AS text[]), CAST(:expiries AS bigint[]){more}
 ) AS new (session_id, payload, version, expires_at{names})"""
 
+# Each row by itself, whatever the server knows of the table: for `= ANY` it may choose to go through a whole namespace,
+# if it made its plan when there was little in it.
 _SELECT: Final = """
-SELECT session_id, payload, version, expires_at FROM {table}
-WHERE namespace = :namespace AND session_id = ANY(CAST(:ids AS text[]))
+SELECT old.session_id, old.payload, old.version, old.expires_at
+FROM unnest(CAST(:ids AS text[])) AS wanted (session_id), LATERAL (
+    SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = wanted.session_id OFFSET 0
+) AS old
 """
 
 _UPSERT: Final = """
@@ -204,15 +238,16 @@ ON CONFLICT (namespace, session_id) DO UPDATE
 SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at
 """
 
-# One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in a
-# circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
+# One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in
+# a circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
 # overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost).
 _SWAP: Final = """
 WITH new AS MATERIALIZED (SELECT * FROM {new}),
 locked AS MATERIALIZED (
-    SELECT session_id, version, (expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live FROM {table}
-    WHERE namespace = CAST(:namespace AS text) AND session_id = ANY(CAST(:ids AS text[]))
-    ORDER BY session_id FOR UPDATE
+    SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live
+    FROM new, LATERAL (
+        SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id FOR UPDATE
+    ) AS old
 ),
 decided AS MATERIALIZED (
     SELECT new.*, COALESCE(locked.is_live AND locked.version = new.version, false) AS is_there
@@ -235,8 +270,8 @@ SELECT session_id FROM stored UNION ALL SELECT session_id FROM decided WHERE is_
 class _Statements(Statements):
     """Takes a whole batch as one statement, with an array for each column."""
 
-    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
-        super().__init__(location, table, namespace, clock)
+    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(dialect, table, namespace, clock)
         new = _NEW.format(more="", names="")
         swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
         self._fetch = self._text(_SELECT)
@@ -244,7 +279,10 @@ class _Statements(Statements):
         self._swap = self._text(_SWAP, new=swapped)
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
-        rows = connection.execute(self._fetch, {"ids": list(dict.fromkeys(session_ids))})
+        wanted = list(dict.fromkeys(session_ids))
+        if len(wanted) == 1:
+            return super().select(connection, wanted)
+        rows = connection.execute(self._fetch, {"ids": wanted})
         return {row[0]: self._record(*row) for row in rows}
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
@@ -252,6 +290,8 @@ class _Statements(Statements):
             connection.execute(self._upsert, _arrays(piece))
 
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
+            return [True]
         answers = [False] * len(swaps)
         for places, batch in rounds(swaps):
             stored = self._swap_round(connection, batch)
@@ -290,14 +330,3 @@ def _state(error: BaseException | None) -> str:
 def _message(error: BaseException | None) -> str:
     """Return the first line of what the server says: its further lines may quote rows."""
     return str(error).rpartition("'>: ")[2].splitlines()[0]
-
-
-def _has_something_to_say(descriptor: int) -> bool:
-    """Tell whether there is something to be read where nothing was asked: that it is the end, or soon will be."""
-    import select
-
-    if hasattr(select, "poll"):
-        poll = select.poll()
-        poll.register(descriptor, select.POLLIN)
-        return bool(poll.poll(0))
-    return bool(select.select([descriptor], [], [], 0)[0])

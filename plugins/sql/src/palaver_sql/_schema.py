@@ -95,15 +95,9 @@ def sessions_table(name: str) -> Table:
         Column("payload", LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb"), nullable=False),
         Column("version", _text(MAX_ID_BYTES), nullable=False),
         Column("expires_at", BigInteger),
-        Index(f"{name}_expiry", "namespace", "expires_at").ddl_if(callable_=_is_not_postgresql),
-        # PostgreSQL must not mistake this index for a way to the rows of a namespace.
-        Index(f"{name}_expiry", "expires_at", "namespace").ddl_if("postgresql"),
+        Index(f"{name}_expiry", "namespace", "expires_at"),
         **_MYSQL,
     )
-
-
-def _is_not_postgresql(_ddl: object, _target: object, _bind: object, *, dialect: Dialect, **_: object) -> bool:
-    return dialect.name != "postgresql"
 
 
 def has_tables(connection: Connection, table: Table, location: str) -> bool:

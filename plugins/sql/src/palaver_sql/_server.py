@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 from importlib import import_module
 from math import isfinite
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import event
+from sqlalchemy.exc import DBAPIError
 
 from palaver.errors import InvalidOptionError
 
@@ -21,7 +22,17 @@ if TYPE_CHECKING:
     from palaver.record import Record
     from palaver_sql._statements import Swap
 
-__all__ = ("ServerConnections", "Timeouts", "check_options", "load_client", "open_engine", "pieces", "rounds", "show")
+__all__ = (
+    "Client",
+    "ServerConnections",
+    "Timeouts",
+    "check_options",
+    "load_client",
+    "open_engine",
+    "pieces",
+    "rounds",
+    "show",
+)
 
 T = TypeVar("T")
 
@@ -29,12 +40,12 @@ T = TypeVar("T")
 READERS: Final = 5
 WRITERS: Final = 5
 
-CONNECT_TIMEOUT: Final = 5.0
-STATEMENT_TIMEOUT: Final = 10.0
+CONNECT_TIMEOUT: Final = 4.0
+STATEMENT_TIMEOUT: Final = 4.0
 _LONGEST_TIMEOUT: Final = 3600
 
 # The server itself ends what takes too long; only when it does not answer at all is the connection given up.
-_GRACE: Final = 1.0
+_GRACE: Final = 0.25
 
 # Seconds after which a connection is replaced: firewalls and proxies forget those that are older, and tell nobody.
 _RECYCLE: Final = 600
@@ -57,30 +68,49 @@ class Timeouts:
         self.statement = given.get("statement_timeout", STATEMENT_TIMEOUT)
 
 
+class Client(Protocol):
+    """What a client library does in its own way with one of its connections."""
+
+    def is_ended(self, connection: Any) -> bool:
+        """Tell whether the server has closed it, as far as that is known without asking."""
+        ...
+
+    def abort(self, connection: Any) -> None:
+        """Close it at once, so that whoever waits for an answer gets an error."""
+        ...
+
+
 class ServerConnections:
     """The pool of an engine.
 
     Args:
         engine: the engine; each statement is a transaction of its own.
         timeouts: how long a call may take.
-        is_ended: whether the server has closed a connection of the client library; asks nobody.
+        client: what the client library does in its own way.
         is_own: whether the engine ends with the store.
     """
 
-    def __init__(
-        self, engine: AsyncEngine, timeouts: Timeouts, is_ended: Callable[[Any], bool], *, is_own: bool
-    ) -> None:
+    def __init__(self, engine: AsyncEngine, timeouts: Timeouts, client: Client, *, is_own: bool) -> None:
         self._engine = engine
         self._timeouts = timeouts
-        self._is_ended = is_ended
+        self._client = client
         self._is_own = is_own
 
     async def run(self, work: Callable[[Connection], T]) -> T:
         connection = await self._connect()
+        limit = self._timeouts.statement + _GRACE
+        # The connection is closed under the client library, which then ends at once: if it were cancelled, it would
+        # first try, for seconds, to make peace with a server that does not answer.
+        breaking = asyncio.get_running_loop().call_later(limit, self._client.abort, _raw(connection))
         try:
-            async with asyncio.timeout(self._timeouts.statement + _GRACE):
+            async with asyncio.timeout(limit + _GRACE):
                 return await connection.run_sync(work)
+        except DBAPIError as error:
+            if error.connection_invalidated and asyncio.get_running_loop().time() >= breaking.when():
+                raise TimeoutError from None
+            raise
         finally:
+            breaking.cancel()
             await connection.close()
 
     async def close(self) -> None:
@@ -91,7 +121,7 @@ class ServerConnections:
         """Return a connection that is alive as far as can be known without asking the server."""
         async with asyncio.timeout(self._timeouts.connect):
             connection = await self._engine.connect()
-            while self._is_ended(connection.sync_connection.connection.driver_connection):  # type: ignore[union-attr]
+            while self._client.is_ended(_raw(connection)):
                 await connection.invalidate()
                 await connection.close()
                 connection = await self._engine.connect()
@@ -186,6 +216,11 @@ def pieces(items: Iterable[tuple[str, Record, Any]], rows: int, size: int) -> It
         piece.append(item)
     if piece:
         yield piece
+
+
+def _raw(connection: AsyncConnection) -> Any:
+    """Return the connection of the client library."""
+    return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
 
 
 def _check_seconds(name: str, seconds: float) -> None:

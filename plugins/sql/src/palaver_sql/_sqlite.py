@@ -163,7 +163,7 @@ class SQLite:
         return transaction(connection, _BEGIN)
 
     def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
-        return _Statements(self.location, table, namespace, clock)
+        return _Statements(self, table, namespace, clock)
 
     def may_repeat(self, error: Exception) -> bool:  # noqa: ARG002  # nothing is ever undone because of others
         return False

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from palaver.errors import CorruptSessionError
-from palaver.record import Record, SwapDecision, decide_swap
-from palaver.session_ids import MAX_ID_BYTES, text_fault
+from palaver.errors import CorruptSessionError, InvalidSessionIdError
+from palaver.record import ABSENT, Record, SwapDecision, decide_swap
+from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from palaver.clock import Clock
     from palaver.record import Absent
+    from palaver_sql._dialects import Dialect
 
     Swap: TypeAlias = tuple[str, Record, str | Absent]
 
@@ -52,14 +53,14 @@ class Statements(ABC):
     """What is done with the sessions of one namespace, built once; each method is given the connection to use.
 
     Args:
-        location: where the database is, for errors.
+        dialect: the database.
         table: the table of sessions.
         namespace: whose rows.
         clock: what time it is.
     """
 
-    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
-        self._location = location
+    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
+        self._dialect = dialect
         self._table = table
         self._namespace = namespace
         self._clock = clock
@@ -75,6 +76,11 @@ class Statements(ABC):
         )
         self._delete = delete(table).where(one)
         self._touch = update(table).where(one, self._live).values(expires_at=bindparam("new"))
+        self._replace = (
+            update(table)
+            .where(one, column.version == bindparam("old"), self._live)
+            .values(payload=bindparam("new"), version=bindparam("new_version"), expires_at=bindparam("new_expiry"))
+        )
         self._first_page = keys.where(column.session_id >= bindparam("start")).limit(_PAGE_SIZE)
         self._next_page = keys.where(column.session_id > bindparam("start")).limit(_PAGE_SIZE)
         self._remove_expired = self._remover(self._expired)
@@ -105,6 +111,14 @@ class Statements(ABC):
         touched = connection.execute(self._touch, {"key": session_id, "new": expires_at, "now": self._clock.now()})
         return touched.rowcount > 0
 
+    def swap_at_once(self, connection: Connection, session_id: str, record: Record, expected: str | Absent) -> bool:
+        """Do what most swaps come to, in one plain statement; False means that nothing is decided yet."""
+        if expected is ABSENT or expected == record.version:
+            return False
+        row = {"key": session_id, "old": expected, "now": self._clock.now()}
+        new = {"new": record.payload, "new_version": record.version, "new_expiry": record.expires_at}
+        return connection.execute(self._replace, row | new).rowcount > 0
+
     def page(self, connection: Connection, prefix: str, after: str | None) -> list[Key]:
         """Return the next keys in order, those that do not begin with the prefix at the end of them."""
         statement = self._first_page if after is None else self._next_page
@@ -134,8 +148,10 @@ class Statements(ABC):
         return Record(payload, version, self._expiry(session_id, expires_at))
 
     def _key(self, session_id: Any, expires_at: Any) -> Key:
-        if type(session_id) is not str or text_fault(session_id, MAX_ID_BYTES) is not None:
-            raise CorruptSessionError("its id is not text", location=self._location)
+        try:
+            check_session_id(session_id)
+        except InvalidSessionIdError as error:
+            raise CorruptSessionError(str(error), location=self._dialect.location) from error
         return Key(session_id, self._expiry(session_id, expires_at))
 
     def _expiry(self, session_id: str, expires_at: Any) -> int | None:
@@ -144,7 +160,7 @@ class Statements(ABC):
         raise self._corrupt("its expires_at is not a whole number", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
-        return CorruptSessionError(reason, session_id=session_id, location=self._location)
+        return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
 
 
 def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
@@ -153,9 +169,7 @@ def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
         yield items[start : start + size]
 
 
-def decide_swaps(
-    swaps: Sequence[Swap], found: Mapping[str, Record], now: int
-) -> tuple[list[bool], dict[str, Record]]:
+def decide_swaps(swaps: Sequence[Swap], found: Mapping[str, Record], now: int) -> tuple[list[bool], dict[str, Record]]:
     """Decide swaps, in order, on rows that nobody else can change meanwhile.
 
     Returns:

@@ -34,8 +34,8 @@ class SQLSessionStore(SessionStore):
         url: the database, as an SQLAlchemy URL such as `sqlite:///bot.db` or `postgresql://host/bots`, where a plain
             scheme picks the driver; or an engine of yours for PostgreSQL or MySQL, which is left open.
         table: the name of the table; it is created when it is not there.
-        connect_timeout: how many seconds a connection to a server may take: 5 unless you say otherwise.
-        statement_timeout: how many seconds a server may take for what it is asked: 10 unless you say otherwise.
+        connect_timeout: how many seconds a connection to a server may take: 4 unless you say otherwise.
+        statement_timeout: how many seconds a server may take for what it is asked: 4 unless you say otherwise.
         **options: `ttl`, `namespace` and `clock`, as for every store.
 
     Raises:

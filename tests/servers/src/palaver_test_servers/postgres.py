@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import importlib.util
 import os
 import shutil
@@ -10,7 +11,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import weakref
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self
 
@@ -69,7 +69,7 @@ class PostgresServer(Server):
             # Temporary folders of a test run are closed to everybody else.
             self._data = Path(tempfile.mkdtemp(prefix="palaver-postgres-")) / "data"
             self._data.parent.chmod(0o755)
-            weakref.finalize(self, shutil.rmtree, self._data.parent, ignore_errors=True)
+            atexit.register(shutil.rmtree, self._data.parent, ignore_errors=True)
         self._data.mkdir(mode=0o700)
         secret = self._data.with_name("password")
         secret.write_text(PASSWORD, encoding="utf-8")

@@ -90,7 +90,7 @@ def test_database_in_memory_is_refused(url: str) -> None:
 
 def test_unsupported_database_says_what_is_supported() -> None:
     """The error names the databases that there are, and not the password."""
-    with pytest.raises(InvalidOptionError, match="'oracle' is not supported; there is sqlite") as caught:
+    with pytest.raises(InvalidOptionError, match="'oracle' is not supported; there is mariadb, mysql") as caught:
         SQLSessionStore("oracle://scott:tiger@host/db")
     assert "tiger" not in str(caught.value)
 

@@ -1,4 +1,4 @@
-"""Several processes on one file."""
+"""Several processes on one database."""
 
 from __future__ import annotations
 

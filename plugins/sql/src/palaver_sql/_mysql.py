@@ -1,0 +1,246 @@
+"""MySQL and MariaDB, through asyncmy."""
+
+from __future__ import annotations
+
+import inspect
+from contextlib import contextmanager
+from math import ceil
+from typing import TYPE_CHECKING, Any, Final
+
+from sqlalchemy import bindparam, delete, select
+
+from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver_sql._server import (
+    READERS,
+    WRITERS,
+    ServerConnections,
+    Timeouts,
+    check_options,
+    load_client,
+    open_engine,
+    pieces,
+    show,
+)
+from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, transaction
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from sqlalchemy import URL, Connection, Table
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    from palaver.clock import Clock
+    from palaver.record import Record
+    from palaver_sql._dialects import Dialect
+    from palaver_sql._statements import Swap
+
+__all__ = ("MySQL",)
+
+_NAMES: Final = frozenset(f"{name}{driver}" for name in ("mysql", "mariadb") for driver in ("", "+asyncmy"))
+
+# A statement may be twice as long as what is in it, because of escapes, and must fit into the packet that every MariaDB
+# takes unless it is told otherwise (MySQL takes more): 16 MiB.
+_PACKET: Final = 2**24
+_MAX_PAYLOAD_BYTES: Final = 2**23 - 2**14
+
+_ROWS: Final = 500
+_BYTES: Final = 2**22
+
+# What an own connection begins with. The last setting is MariaDB's; MySQL has another one, for reading only.
+_ISOLATION: Final = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
+_LIMITS: Final = (
+    "SET SESSION innodb_lock_wait_timeout = {seconds}"
+    " /*M!100101 , SESSION max_statement_time = {exact} */ /*!50708 , SESSION max_execution_time = {milliseconds} */"
+)
+
+_DUPLICATE: Final = 1062
+
+# Deadlock. A duplicate key means that somebody else was first with a row that was not there.
+_REPEATABLE: Final = frozenset({_DUPLICATE, 1213, 1020})
+
+# https://mariadb.com/kb/en/mariadb-error-codes/
+_REASONS: Final = {
+    1021: "the disk of the server is full",
+    1040: "the server has too many connections",
+    1044: "this user may not use the database",
+    1045: "the user or the password is wrong",
+    1046: "the URL names no database",
+    1049: "there is no such database on the server; create it",
+    1054: "its table has other columns than Palaver's",
+    1114: "the disk of the server is full",
+    1142: "this user may not do that; it needs SELECT, INSERT, UPDATE and DELETE, and CREATE for the first time",
+    1146: "no such table; somebody has dropped it",
+    1153: "the server takes shorter statements only; set its max_allowed_packet to at least 16M",
+    1205: "somebody else has kept it locked for too long",
+    1213: "others were at the same rows, again and again",
+    1227: "this user may not do that",
+    1290: "it is read-only",
+    1665: "the server's binlog_format must be ROW or MIXED",
+    1698: "the user or the password is wrong",
+    1792: "it is read-only",
+    1836: "it is read-only",
+    1969: "the server took longer than the statement timeout, and broke off",
+    2003: "nobody answers there",
+    2006: "the connection was lost",
+    2013: "the connection was lost",
+    3024: "the server took longer than the statement timeout, and broke off",
+    3159: "the server wants TLS; name its certificate authority with ssl_ca in the URL",
+}
+
+
+class MySQL:
+    """A database on a MySQL or MariaDB server.
+
+    Args:
+        url: an SQLAlchemy URL, as in `mysql://user:password@host/database`.
+        engine: an engine to use instead of an own one; it is left open.
+        timeouts: `connect_timeout` and `statement_timeout`, in seconds, where given.
+
+    Raises:
+        InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
+    """
+
+    max_payload_bytes = _MAX_PAYLOAD_BYTES
+    readers = READERS
+    writers = WRITERS
+    quotes_data = True
+
+    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float]) -> None:
+        if url.drivername.lower() not in _NAMES:
+            raise InvalidOptionError(f"{url.drivername}: is not supported; write mysql: or mariadb:", option="url")
+        self._timeouts = Timeouts(timeouts)
+        self._client = load_client("asyncmy", "mysql")
+        self._scheme = url.get_backend_name()
+        # One SQLAlchemy dialect for both: it finds out which server it is, and what a table is made with is the same.
+        self._url = url.set(drivername="mysql+asyncmy")
+        self._engine = engine
+        if engine is None:
+            check_options(self._url, set(inspect.signature(self._client.connect).parameters) - _OWN | _TLS)
+
+    @property
+    def location(self) -> str:
+        """Where the database is."""
+        return show(self._url, self._scheme)
+
+    @property
+    def errors(self) -> tuple[type[Exception], ...]:
+        return (self._client.errors.MySQLError,)
+
+    def connect(self) -> ServerConnections:
+        if self._engine is not None:
+            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=False)
+        seconds = self._timeouts.statement
+        limits = _LIMITS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
+        engine = open_engine(self._url, [_ISOLATION, limits], binary_prefix=True)
+        return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=True)
+
+    def prepare(self, connection: Connection) -> None:
+        """Refuse a server that does not take a payload of the largest size."""
+        packet = connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar() or 0
+        if packet < _PACKET:
+            raise StoreUnavailableError(
+                f"its max_allowed_packet is {packet}; set it to at least {_PACKET}", store=self.location
+            )
+
+    @contextmanager
+    def schema_lock(self, connection: Connection) -> Iterator[None]:
+        # A table is made at once, whatever the transaction: the lock is one of the server's, with a name.
+        name = "CONCAT('palaver-', MD5(DATABASE()))"
+        got = connection.exec_driver_sql(f"SELECT GET_LOCK({name}, {ceil(self._timeouts.statement)})").scalar()
+        if not got:
+            raise StoreUnavailableError("somebody else has been making its tables for too long", store=self.location)
+        try:
+            yield
+        finally:
+            if not connection.invalidated:
+                connection.exec_driver_sql(f"SELECT RELEASE_LOCK({name})")
+
+    def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
+        return _Statements(self, table, namespace, clock)
+
+    def may_repeat(self, error: Exception) -> bool:
+        return _number(getattr(error, "orig", None)) in _REPEATABLE
+
+    def explain(self, error: BaseException | None) -> str:
+        if isinstance(error, TimeoutError):
+            return "the server did not answer in time"
+        if isinstance(error, OSError):
+            return f"{type(error).__name__}: {error}"
+        number = _number(error)
+        return f"{_REASONS.get(number, 'the server refused it')} (error {number})"
+
+
+class _Asyncmy:
+    def is_ended(self, connection: Any) -> bool:
+        # The second is not documented: without it, a connection that the server has closed is found out by its use.
+        return not connection.connected or bool(getattr(connection, "_stream_broken", False))
+
+    def abort(self, connection: Any) -> None:
+        connection.close()
+
+
+# Options of the client library that are the store's business, and how SQLAlchemy calls those of TLS.
+_OWN: Final = frozenset({"autocommit", "binary_prefix", "client_flag", "cursor_cls", "echo", "init_command", "ssl"})
+_TLS: Final = frozenset({"ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_check_hostname"})
+
+_INSERT: Final = "INSERT INTO `{table}` (namespace, session_id, payload, version, expires_at) VALUES "
+_ROW: Final = "(%s, %s, %s, %s, %s)"
+_REPLACE: Final = (
+    " ON DUPLICATE KEY UPDATE payload = VALUES(payload), version = VALUES(version), expires_at = VALUES(expires_at)"
+)
+
+
+class _Statements(Statements):
+    """Swaps a batch in one transaction, of as many statements whatever its size: lock, decide, insert, replace."""
+
+    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(dialect, table, namespace, clock)
+        column = table.c
+        # In order of the key: all who lock rows in one order wait for each other, but never in a circle.
+        self._lock = (
+            select(column.session_id, column.version, column.expires_at)
+            .where(self._own, column.session_id.in_(bindparam("keys", expanding=True)))
+            .order_by(column.session_id)
+            .with_for_update()
+        )
+
+    def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
+        self._insert(connection, records, _REPLACE)
+
+    def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
+            return [True]
+        with transaction(connection):
+            found = self._find_and_lock(connection, [session_id for session_id, _, _ in swaps])
+            answers, changed = decide_swaps(swaps, found, self._clock.now())
+            # Without REPLACE: what was not there could not be locked, and may have come since. Then all is done again.
+            self._insert(connection, {key: record for key, record in changed.items() if key not in found}, "")
+            self._insert(connection, {key: record for key, record in changed.items() if key in found}, _REPLACE)
+        return answers
+
+    def _find_and_lock(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
+        """Return the records of those ids that have one, without their payloads."""
+        found = {}
+        for keys in chunks(sorted(set(session_ids)), _ROWS):
+            for session_id, version, expires_at in connection.execute(self._lock, {"keys": keys}):
+                found[session_id] = self._record(session_id, b"", version, expires_at)
+        return found
+
+    def _insert(self, connection: Connection, records: Mapping[str, Record], ending: str) -> None:
+        for piece in pieces(((*item, None) for item in records.items()), _ROWS, _BYTES):
+            statement = _INSERT.format(table=self._table.name) + ", ".join([_ROW] * len(piece)) + ending
+            connection.exec_driver_sql(statement, tuple(value for item in piece for value in self._row(*item[:2])))
+
+    def _row(self, session_id: str, record: Record) -> tuple[Any, ...]:
+        namespace, key, version = self._namespace.encode(), session_id.encode(), record.version.encode()
+        return (namespace, key, record.payload, version, record.expires_at)
+
+    def _remover(self, which: Any) -> Any:
+        # MySQL has no limit in a subquery, but one for removing.
+        return delete(self._table).where(self._own, which).with_dialect_options(mysql_limit=PIECE, mariadb_limit=PIECE)
+
+
+def _number(error: BaseException | None) -> int:
+    arguments = getattr(error, "args", None) or (0,)
+    return arguments[0] if isinstance(arguments[0], int) else 0
