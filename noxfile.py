@@ -50,6 +50,15 @@ def tests(session: nox.Session) -> None:
 
 
 @nox.session
+def servers(session: nox.Session) -> None:
+    """Test the stores that need a server, on servers that the tests start."""
+    session.install(*_group("test"), *_group("servers")[1:], *_editable())
+    folders = ["tests/servers", "plugins/redis", "plugins/mongo", "plugins/sql"]
+    environment = {"PALAVER_TEST_SERVERS": "1", "PALAVER_CONFORMANCE_PROFILE": "smoke"}
+    session.run("pytest", *(session.posargs or folders), env=environment)
+
+
+@nox.session
 @nox.parametrize("distribution", list(MEMBERS))
 def wheels(session: nox.Session, distribution: str) -> None:
     """Build everything, then test one distribution from its wheel: the core alone, all others with core and kit."""
@@ -105,13 +114,15 @@ def _group(name: str) -> tuple[str, ...]:
 
 
 def _editable() -> list[str]:
-    folders = ("core[cli]", "conformance", *PLUGINS.values(), ".")
+    folders = ("core[cli]", "conformance", *PLUGINS.values(), "tests/servers", ".")
     return [argument for folder in folders for argument in ("--editable", folder)]
 
 
 def _alone(built: dict[str, str], distribution: str) -> list[str]:
     core = built["palaver-core"] + "[cli]"
-    return [core] if distribution == "palaver-core" else [core, built["palaver-conformance"], built[distribution]]
+    if distribution == "palaver-core":
+        return [core]
+    return [core, built["palaver-conformance"], built[distribution], "./tests/servers"]
 
 
 def _module(distribution: str) -> str:

@@ -8,13 +8,13 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from palaver_test_servers.fixtures import running
 from sqlalchemy import make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
+from palaver_test_servers.fixtures import running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
