@@ -14,6 +14,7 @@ PROJECT: Final = nox.project.load_toml("pyproject.toml")
 PYTHONS: Final = nox.project.python_versions(PROJECT)
 PLUGINS: Final = {f"palaver-{folder.name}": f"plugins/{folder.name}" for folder in sorted((ROOT / "plugins").iterdir())}
 MEMBERS: Final = {"palaver-core": "core", "palaver-conformance": "conformance", **PLUGINS}
+EXTRAS: Final = {"palaver-sql": "[postgresql,psycopg,mysql]"}
 CODE: Final = ["core", "conformance", "plugins", "tests", "conftest.py", "noxfile.py"]
 
 nox.needs_version = ">=2025.2"
@@ -45,7 +46,7 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run all tests on what is in the checkout, the laws in short; the kit's own tests run from its wheel."""
     session.install(*_group("test"), *_editable())
-    arguments = session.posargs or ["--ignore=conformance"]
+    arguments = session.posargs or ["README.md", "docs", "core", "plugins", "tests"]
     session.run("pytest", *arguments, env={"PALAVER_CONFORMANCE_PROFILE": "smoke"})
 
 
@@ -114,7 +115,8 @@ def _group(name: str) -> tuple[str, ...]:
 
 
 def _editable() -> list[str]:
-    folders = ("core[cli]", "conformance", *PLUGINS.values(), "tests/servers", ".")
+    folders = ("core[cli]", "conformance", *(f"{PLUGINS[name]}{EXTRAS.get(name, '')}" for name in PLUGINS))
+    folders = (*folders, "tests/servers", ".")
     return [argument for folder in folders for argument in ("--editable", folder)]
 
 
@@ -122,7 +124,8 @@ def _alone(built: dict[str, str], distribution: str) -> list[str]:
     core = built["palaver-core"] + "[cli]"
     if distribution == "palaver-core":
         return [core]
-    return [core, built["palaver-conformance"], built[distribution], "./tests/servers"]
+    with_extras = built[distribution] + EXTRAS.get(distribution, "")
+    return [core, built["palaver-conformance"], with_extras, "./tests/servers"]
 
 
 def _module(distribution: str) -> str:

@@ -238,7 +238,7 @@ async def destroyed_sessions_are_forgotten(ground: Ground) -> None:
     proves=("READ-03", "DESTROY-01"),
     level=Level.SHOULD,
     catches=("lock-per-id", "read-creates-in-memory"),
-    weight=2,
+    weight=6,
 )
 async def ids_are_forgotten(ground: Ground) -> None:
     """A process does not remember for ever every id that was ever asked for or destroyed."""
