@@ -100,7 +100,7 @@ def authors(session: nox.Session) -> None:
 def pages(session: nox.Session) -> None:
     """Write the parts of the pages for users that are made from the code."""
     session.install(*_group("test"), *_editable())
-    session.run("python", "-m", "tests.pages")
+    session.run("python", "-m", "tests.pages", *session.posargs)
 
 
 @nox.session
@@ -124,8 +124,10 @@ def _alone(built: dict[str, str], distribution: str) -> list[str]:
     core = built["palaver-core"] + "[cli]"
     if distribution == "palaver-core":
         return [core]
-    with_extras = built[distribution] + EXTRAS.get(distribution, "")
-    return [core, built["palaver-conformance"], with_extras, "./tests/servers"]
+    kit = [core, built["palaver-conformance"]]
+    if distribution == "palaver-conformance":
+        return [*kit, built["palaver-memory"]]  # the kit's tests need a store
+    return [*kit, built[distribution] + EXTRAS.get(distribution, ""), "./tests/servers"]
 
 
 def _module(distribution: str) -> str:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 from palaver import Capabilities, open_store
 from palaver_conformance.laws import all_laws
+from palaver_conformance.saboteurs._table import kill_table
 from palaver_conformance.untestable import UNTESTABLE, UNTESTABLE_IN_PART
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def replace_part(page: str, name: str, text: str) -> str:
     return re.sub(re.escape(begin) + ".*" + re.escape(end), lambda _: f"{begin}\n{text}\n{end}", page, flags=re.DOTALL)
 
 
+def kills() -> str:
+    """Return how surely each saboteur is caught by its law; measured, which takes a quarter of an hour."""
+    return kill_table(range(20), "ci")
+
+
 PARTS: Final = {
     "stores": ("README.md", store_table),
     "laws": ("docs/laws.md", law_list),
@@ -65,10 +71,14 @@ PARTS: Final = {
 }
 """Each part with the page that it stands in, and what makes it."""
 
+MEASURED: Final = {"kills": ("docs/laws.md", kills)}
+"""The parts that are measured, and so are not compared; `nox -s pages -- kills` writes them, too."""
+
 
 def main() -> None:
-    """Write all parts."""
-    for name, (file, make) in PARTS.items():
+    """Write all parts, and of those that are measured the ones that are named."""
+    measured = {name: part for name, part in MEASURED.items() if name in sys.argv}
+    for name, (file, make) in (PARTS | measured).items():
         path = ROOT / file
         path.write_text(replace_part(path.read_text(encoding="utf-8"), name, make()), encoding="utf-8")
         sys.stdout.write(f"wrote {name} into {file}\n")
