@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 __all__ = ("NamedTarget", "harness_from", "store_url")
 
 _PORTS: Final = {"redis": 6379, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017}
+_NAME_OTHERS: Final = ("+cluster", "+sentinel", "+srv")
 _LONGEST_NAMESPACE: Final = 512
 
 
@@ -52,8 +53,9 @@ def store_url(url: str) -> Harness:
     if scheme.startswith("sqlite"):
         return _FileUrl(url)
     parts = urlsplit(url)
-    # Behind TLS or with several hosts the address cannot be exchanged for that of a proxy.
-    has_address = parts.hostname and "," not in parts.netloc and scheme.partition("+")[0] in _PORTS
+    # Behind TLS, with several hosts, or where a server names others, the address cannot be exchanged for a proxy's.
+    is_one_server = "," not in parts.netloc and not scheme.endswith(_NAME_OTHERS)
+    has_address = parts.hostname and is_one_server and scheme.partition("+")[0] in _PORTS
     return _ProxiedServerUrl(url) if has_address else _ServerUrl(url)
 
 
