@@ -109,6 +109,11 @@ class Ground:
         self._location = self.another_location()
         self._names = 0
 
+    def whole_namespace(self, namespace: str) -> str:
+        """Return the namespace that a store has: a harness may put its location first, where a server has no place."""
+        whole = getattr(self.harness, "whole_namespace", None)
+        return namespace if whole is None else str(whole(self._location, namespace))
+
     async def close(self) -> None:
         """Close what is still open and remove what is left."""
         for store in self._stores:

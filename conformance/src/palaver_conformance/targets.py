@@ -126,8 +126,12 @@ class _ServerUrl(_Url):
                 async with store:
                     await store.clear()
 
+    def whole_namespace(self, location: str, namespace: str) -> str:
+        """Return the namespace of a store of a location."""
+        return f"{location}/{namespace}"
+
     def _open(self, url: str, location: str, clock: Clock, namespace: str) -> SessionStore:
-        whole = f"{location}/{namespace}"
+        whole = self.whole_namespace(location, namespace)
         self._used.setdefault(location, set()).add(whole)
         return open_store(url, clock=clock, namespace=whole)
 

@@ -73,8 +73,7 @@ async def declared_verbs_are_there(ground: Ground) -> None:
 async def options_are_kept(ground: Ground) -> None:
     """A store shows the namespace and the clock that it was made with, and how long a session lives."""
     store = ground.make(namespace="of a bot").inner
-    # A harness may put its location before the namespace, where a server has no other place for it.
-    ground.check(store.namespace.endswith("of a bot"), expected="namespace 'of a bot'", got=store.namespace)
+    ground.equal(store.namespace, ground.whole_namespace("of a bot"), "namespace")
     ground.advance(1_234)
     ground.equal(store.clock.now(), ground.clock.now(), "store.clock to show the time of the clock that was given:")
     now = ground.clock.now()
