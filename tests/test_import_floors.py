@@ -14,7 +14,7 @@ ROOT: Final = Path(__file__).parent.parent
 FLOORS: Final = (
     {"errors", "clock"},
     {"record", "session_ids", "json_state", "codec", "urls", "lifecycle", "cancellation", "threads"},
-    {"store"},
+    {"store", "batches"},
     {"hookspecs", "drivers"},
     {"turn_queue", "round_trips", "changes", "session", "sessions"},
     {"context", "bot", "console", "terminal", "nickname", "cli", "__main__"},
@@ -25,7 +25,9 @@ FLOOR_OF: Final = {module: number for number, floor in enumerate(FLOORS) for mod
 ALLOWED_IN_PLUGINS: Final = {
     "memory": {"palaver", "palaver_memory"},
     "file": {"palaver", "palaver_file", "filelock", "msgspec"},
-    "sql": {"palaver", "palaver_sql", "sqlalchemy", "aiosqlite"},
+    "sql": {"palaver", "palaver_sql", "sqlalchemy"},
+    "redis": {"palaver", "palaver_redis", "redis", "hiredis"},
+    "mongo": {"palaver", "palaver_mongo", "pymongo", "bson"},
 }
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from palaver.batches import BatchSessionStore
 from palaver.clock import Clock, ManualClock, SystemClock
 from palaver.drivers import Driver, installed_drivers, open_store
 from palaver.errors import (
@@ -52,6 +53,7 @@ __all__ = (  # noqa: RUF022  # in the order in which people meet them
     # the contract
     "ABSENT",
     "Absent",
+    "BatchSessionStore",
     "Capabilities",
     "Clock",
     "ManualClock",

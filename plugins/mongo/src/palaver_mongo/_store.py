@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections import Counter, defaultdict
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, Unpack
 
+from palaver.batches import BatchSessionStore, rounds
 from palaver.cancellation import run_to_end
-from palaver.errors import InvalidOptionError, SessionTooLargeError, StoreClosedError
+from palaver.errors import InvalidOptionError, StoreClosedError
 from palaver.lifecycle import Lifecycle
 from palaver.session_ids import MAX_ID_BYTES, text_fault
-from palaver.store import Capabilities, SessionStore
+from palaver.store import Capabilities
 from palaver_mongo._client import Client, Document
 from palaver_mongo._collection import Sessions
 from palaver_mongo._documents import DOCUMENT_BYTES, Documents
@@ -18,7 +18,7 @@ from palaver_mongo._schema import check_server, prepare
 from palaver_mongo._source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 
     from pymongo import AsyncMongoClient
 
@@ -41,7 +41,7 @@ class _DeletePage(Protocol):
     async def __call__(self, sessions: Sessions, /, after: Document | None) -> tuple[int, Document | None]: ...
 
 
-class MongoSessionStore(SessionStore):
+class MongoSessionStore(BatchSessionStore):
     """Keeps sessions in a collection of MongoDB.
 
     Args:
@@ -93,15 +93,6 @@ class MongoSessionStore(SessionStore):
         # To its end: half a close would leave connections that no later close finds.
         await run_to_end(self._lifecycle.close(self._close))
 
-    async def read(self, session_id: str) -> Record | None:
-        return (await self.read_many([session_id]))[0]
-
-    async def write(self, session_id: str, record: Record) -> None:
-        await self.write_many([(session_id, record)])
-
-    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        return (await self.swap_many([(session_id, record, expected)]))[0]
-
     async def destroy(self, session_id: str) -> None:
         await self._run(lambda sessions: sessions.delete(session_id))
 
@@ -115,19 +106,18 @@ class MongoSessionStore(SessionStore):
         # Of several records for one id the last one is what stays.
         records = dict(items)
         self._lifecycle.require_open()
-        self._check_sizes(items)
+        self.check_sizes(items)
         await self._run(lambda sessions: sessions.replace(records))
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         swaps = list(items)
         self._lifecycle.require_open()
-        self._check_sizes((session_id, record) for session_id, record, _ in swaps)
+        self.check_sizes(swaps)
         answers: dict[int, bool] = {}
-        for positions in _rounds([session_id for session_id, _, _ in swaps]):
-            this_round = [swaps[position] for position in positions]
-            stored = await self._run(partial(Sessions.swap, swaps=this_round))
-            answers |= zip(positions, stored, strict=True)
-        return [answers[position] for position in range(len(swaps))]
+        for this_round in rounds(swaps):
+            stored = await self._run(partial(Sessions.swap, swaps=list(this_round.values())))
+            answers |= zip(this_round, stored, strict=True)
+        return [answers[place] for place in range(len(swaps))]
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         return await self._run(lambda sessions: sessions.touch(session_id, expires_at))
@@ -188,12 +178,6 @@ class MongoSessionStore(SessionStore):
             removed += count
         return removed
 
-    def _check_sizes(self, records: Iterable[tuple[str, Record]]) -> None:
-        limit = self.capabilities.max_payload_bytes or 0
-        for session_id, record in records:
-            if len(record.payload) > limit:
-                raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
-
 
 def _check_name(name: str) -> str:
     if not isinstance(name, str) or not name or "$" in name or "\0" in name or name.startswith("system."):
@@ -203,13 +187,3 @@ def _check_name(name: str) -> str:
 
 def _live(record: Record | None, now: int) -> Record | None:
     return None if record is None or record.is_expired(now) else record
-
-
-def _rounds(session_ids: Sequence[str]) -> list[list[int]]:
-    """Return the positions in rounds: each id once in a round, in order from round to round."""
-    rounds: defaultdict[int, list[int]] = defaultdict(list)
-    seen: Counter[str] = Counter()
-    for position, session_id in enumerate(session_ids):
-        rounds[seen[session_id]].append(position)
-        seen[session_id] += 1
-    return list(rounds.values())

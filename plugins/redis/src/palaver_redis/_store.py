@@ -10,10 +10,11 @@ from zlib import crc32
 
 from redis.exceptions import ResponseError
 
+from palaver.batches import BatchSessionStore
 from palaver.cancellation import run_to_end
-from palaver.errors import CorruptSessionError, InvalidOptionError, SessionTooLargeError, StoreClosedError
+from palaver.errors import CorruptSessionError, InvalidOptionError, StoreClosedError
 from palaver.lifecycle import Lifecycle
-from palaver.store import Capabilities, SessionStore
+from palaver.store import Capabilities
 from palaver_redis._channel import Channel, chunks
 from palaver_redis._clients import Timeouts, check_client, connect, describe
 from palaver_redis._connections import Command
@@ -27,7 +28,7 @@ from palaver_redis._scripts import CLEAR, DAMAGED, EXPIRED, LIVE, LOOK, PURGE, S
 from palaver_redis._values import read_values
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Sequence
+    from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
     from redis.asyncio import Redis, RedisCluster
 
@@ -57,7 +58,7 @@ _DAMAGED: Final = -1
 _logger = logging.getLogger(__name__)
 
 
-class RedisSessionStore(SessionStore):
+class RedisSessionStore(BatchSessionStore):
     """Keeps each session under a key of its own in Redis, Valkey, Redis Cluster, or whatever Sentinel watches.
 
     Args:
@@ -112,15 +113,6 @@ class RedisSessionStore(SessionStore):
         # To its end: half a close would leave connections that no later close finds.
         await run_to_end(self._lifecycle.close(self._close))
 
-    async def read(self, session_id: str) -> Record | None:
-        return (await self.read_many([session_id]))[0]
-
-    async def write(self, session_id: str, record: Record) -> None:
-        await self.write_many([(session_id, record)])
-
-    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        return (await self.swap_many([(session_id, record, expected)]))[0]
-
     async def destroy(self, session_id: str) -> None:
         channel, key = self._require_open(), self._keys.key(session_id)
         [answer] = await channel.change([Command(key, ("UNLINK", key))])
@@ -135,7 +127,7 @@ class RedisSessionStore(SessionStore):
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         channel = self._require_open()
-        self._check_sizes(items)
+        self.check_sizes(items)
         now = self.clock.now()
         writes = [(self._keys.key(session_id), _write(record, now)) for session_id, record in items]
         for chunk in chunks(writes):
@@ -146,7 +138,7 @@ class RedisSessionStore(SessionStore):
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         channel = self._require_open()
         swaps = list(items)
-        self._check_sizes((session_id, record) for session_id, record, _ in swaps)
+        self.check_sizes(swaps)
         now = self.clock.now()
         arguments = [
             (self._keys.key(session_id), _swap(record, expected, now)) for session_id, record, expected in swaps
@@ -206,12 +198,6 @@ class RedisSessionStore(SessionStore):
         if self._channel is None:
             raise StoreClosedError(repr(self))
         return self._channel
-
-    def _check_sizes(self, records: Iterable[tuple[str, Record]]) -> None:
-        limit = self.capabilities.max_payload_bytes
-        for session_id, record in records:
-            if limit is not None and len(record.payload) > limit:
-                raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
 
     def _live(self, session_id: str, value: Answer, now: int) -> Record | None:
         if value is None:

@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 
 from sqlalchemy import bindparam, text
 
+from palaver.batches import rounds
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver_sql._server import (
     READERS,
@@ -21,7 +22,6 @@ from palaver_sql._server import (
     load_client,
     open_engine,
     pieces,
-    rounds,
     show,
 )
 from palaver_sql._statements import Statements, transaction
@@ -293,13 +293,13 @@ class _Statements(Statements):
         if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
             return [True]
         answers = [False] * len(swaps)
-        for places, batch in rounds(swaps):
-            stored = self._swap_round(connection, batch)
-            for place, (session_id, _, _) in zip(places, batch, strict=True):
+        for this_round in rounds(swaps):
+            stored = self._swap_round(connection, this_round.values())
+            for place, (session_id, _, _) in this_round.items():
                 answers[place] = session_id in stored
         return answers
 
-    def _swap_round(self, connection: Connection, swaps: Sequence[Swap]) -> set[str]:
+    def _swap_round(self, connection: Connection, swaps: Iterable[Swap]) -> set[str]:
         """Swap, where no id is twice; return the ids of those that are stored."""
         stored: set[str] = set()
         for piece in pieces(swaps, _ROWS, _BYTES):

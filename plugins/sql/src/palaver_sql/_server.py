@@ -13,14 +13,13 @@ from sqlalchemy.exc import DBAPIError
 from palaver.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from types import ModuleType
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from palaver.record import Record
-    from palaver_sql._statements import Swap
 
 __all__ = (
     "Client",
@@ -30,7 +29,6 @@ __all__ = (
     "load_client",
     "open_engine",
     "pieces",
-    "rounds",
     "show",
 )
 
@@ -185,20 +183,6 @@ def show(url: URL, scheme: str) -> str:
     host = f"[{url.host}]" if ":" in (url.host or "") else url.host or ""
     port = f":{url.port}" if url.port else ""
     return f"{scheme}://{host}{port}/{url.database or ''}"
-
-
-def rounds(swaps: Sequence[Swap]) -> Iterator[tuple[list[int], list[Swap]]]:
-    """Cut swaps so that no id is twice in a round; each comes with its place in the whole."""
-    seen: dict[str, int] = {}
-    found: list[tuple[list[int], list[Swap]]] = []
-    for place, swap in enumerate(swaps):
-        number = seen.get(swap[0], 0)
-        seen[swap[0]] = number + 1
-        if number == len(found):
-            found.append(([], []))
-        found[number][0].append(place)
-        found[number][1].append(swap)
-    return iter(found)
 
 
 def pieces(items: Iterable[tuple[str, Record, Any]], rows: int, size: int) -> Iterator[list[tuple[str, Record, Any]]]:

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, Self, Unpack
 
-from palaver.errors import SessionTooLargeError, StoreClosedError
+from palaver.batches import BatchSessionStore
+from palaver.errors import StoreClosedError
 from palaver.lifecycle import Lifecycle
 from palaver.session_ids import MAX_ID_BYTES, text_fault
-from palaver.store import Capabilities, SessionStore
+from palaver.store import Capabilities
 from palaver_sql._database import Database
 from palaver_sql._dialects import choose_dialect
 from palaver_sql._schema import sessions_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+    from collections.abc import AsyncIterator, Callable, Sequence
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -27,7 +28,7 @@ __all__ = ("SQLSessionStore",)
 DEFAULT_TABLE: Final = "palaver_sessions"
 
 
-class SQLSessionStore(SessionStore):
+class SQLSessionStore(BatchSessionStore):
     """Keeps sessions in a table of an SQL database.
 
     Args:
@@ -81,15 +82,6 @@ class SQLSessionStore(SessionStore):
     async def close(self) -> None:
         await self._lifecycle.close(self._close)
 
-    async def read(self, session_id: str) -> Record | None:
-        return (await self.read_many([session_id]))[0]
-
-    async def write(self, session_id: str, record: Record) -> None:
-        await self.write_many([(session_id, record)])
-
-    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        return (await self.swap_many([(session_id, record, expected)]))[0]
-
     async def destroy(self, session_id: str) -> None:
         await self._require_open().write(lambda connection: self._statements.delete(connection, session_id))
 
@@ -105,14 +97,14 @@ class SQLSessionStore(SessionStore):
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         database = self._require_open()
         records = dict(items)
-        self._check_sizes(items)
+        self.check_sizes(items)
         if records:
             await database.write(lambda connection: self._statements.upsert(connection, records))
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         database = self._require_open()
         swaps = list(items)
-        self._check_sizes((session_id, record) for session_id, record, _ in swaps)
+        self.check_sizes(swaps)
         if not swaps:
             return []
         return await database.write(lambda connection: self._statements.swap(connection, swaps))
@@ -164,12 +156,6 @@ class SQLSessionStore(SessionStore):
         if self._database is None:
             raise StoreClosedError(repr(self))
         return self._database
-
-    def _check_sizes(self, records: Iterable[tuple[str, Record]]) -> None:
-        limit = self.capabilities.max_payload_bytes
-        for session_id, record in records:
-            if limit is not None and len(record.payload) > limit:
-                raise SessionTooLargeError(session_id, size=len(record.payload), limit=limit)
 
     async def _remove(self, piece: Callable[[Connection, int], int]) -> int:
         """Remove rows piece by piece, so that others can write in between; return how many."""

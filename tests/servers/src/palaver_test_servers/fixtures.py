@@ -1,8 +1,7 @@
 """Fixtures: one for each server, started when the first test asks for it, stopped at the end of the run.
 
-Servers are started where `PALAVER_TEST_SERVERS` is set, as `nox -s servers` does. An environment variable with a URL
-takes precedence, for people with a server of their own. Where a server cannot be had, its tests are skipped with the
-reason; with `CI` set in the environment they fail instead.
+An environment variable with a URL takes precedence, for people with a server of their own. Where a server cannot be had,
+its tests are skipped with the reason; with `CI` set in the environment they fail instead.
 """
 
 from __future__ import annotations

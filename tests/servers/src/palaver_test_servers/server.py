@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import atexit
-import os
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Self
-
-import pytest
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,8 +69,6 @@ class Server(ABC):
             ServerMissingError: it is not on this computer.
             RuntimeError: it does not come up; the end of its log is in the error.
         """
-        if not os.environ.get("PALAVER_TEST_SERVERS"):
-            pytest.skip("servers are started where PALAVER_TEST_SERVERS is set, as `nox -s servers` does")
         if not any(self.folder.iterdir()):
             self.prepare()
         with self._log.open("ab") as log:
