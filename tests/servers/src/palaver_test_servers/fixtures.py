@@ -1,13 +1,14 @@
 """Fixtures: one for each server, started when the first test asks for it, stopped at the end of the run.
 
-An environment variable with a URL takes precedence, for people with a server of their own. Where a server cannot be had,
-its tests are skipped with the reason; with `CI` set in the environment they fail instead.
+An environment variable with a URL takes precedence, for people with a server of their own. Where a server cannot be
+had, its tests are skipped with the reason; with `CI` set in the environment they fail instead. A test that names one of
+these fixtures has the mark `server`.
 """
 
 from __future__ import annotations
 
 import os
-from typing import TYPE_CHECKING, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import pytest
 
@@ -36,6 +37,20 @@ __all__ = (
     "running",
     "url_from_environment",
 )
+
+
+_NEED_A_SERVER: Final = {
+    *("mariadb_server", "mongo_replica_set", "mongo_server", "mongodb_url", "mysql_url", "postgres_server"),
+    *("postgresql_url", "redis_cluster", "redis_sentinel", "redis_server", "redis_url"),
+}
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the tests that need a server, for `-m server` and `-m "not server"`."""
+    for item in items:
+        if _NEED_A_SERVER.intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.server)
 
 
 class Stoppable(Protocol):
