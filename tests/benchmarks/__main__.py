@@ -10,16 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
-from palaver_test_servers import ServerMissingError
 from tests.benchmarks.chart import as_svg
 from tests.benchmarks.contenders import DRIVERS
 from tests.benchmarks.media import describe_machine, medium
-from tests.benchmarks.node import BOTTENDER, NodeMissingError, install
+from tests.benchmarks.node import NodePackages
 from tests.benchmarks.plan import FULL, QUICK
 from tests.benchmarks.report import as_json, as_markdown, print_results
 from tests.benchmarks.results import Missing, Results
 from tests.benchmarks.run import Run
 from tests.pages import replace_part
+
+from palaver_test_servers import ServerMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -30,10 +31,7 @@ DOCS = Path(__file__).parents[2] / "docs"
 def main() -> None:
     """Measure, or only show again what was measured."""
     asked = _parse(sys.argv[1:])
-    if asked.show:
-        results = msgspec.json.decode(asked.show.read_bytes(), type=Results)
-    else:
-        results = asyncio.run(_measure(asked))
+    results = _read(asked.show) if asked.show else asyncio.run(_measure(asked))
     print_results(results)
     if asked.json:
         asked.json.write_bytes(as_json(results))
@@ -56,16 +54,18 @@ def _parse(arguments: Sequence[str]) -> argparse.Namespace:
     return asked
 
 
+def _read(path: Path) -> Results:
+    return msgspec.json.decode(path.read_bytes(), type=Results)
+
+
 async def _measure(asked: argparse.Namespace) -> Results:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder:
-        modules, why_not = await asyncio.to_thread(_node_modules, asked.node or Path(folder))
-        plan = QUICK if asked.quick else FULL
-        run = Run(plan, node_modules=modules, why_no_node=why_not, progress=_tell)
+        node = await asyncio.to_thread(NodePackages, asked.node or Path(folder))
+        run = Run(QUICK if asked.quick else FULL, node_modules=node.modules, progress=_tell)
         for driver in asked.drivers:
             await _measure_driver(run, driver)
     measured = list(dict.fromkeys(each.driver for each in run.results.cells))
     run.results.machine = await asyncio.to_thread(describe_machine, measured)
-    run.results.machine.versions |= {} if modules is None else {"bottender": BOTTENDER}
     return run.results
 
 
@@ -82,18 +82,9 @@ async def _measure_driver(run: Run, driver: str) -> None:
         await asyncio.to_thread(server.__exit__, None, None, None)
 
 
-def _node_modules(folder: Path) -> tuple[Path | None, str]:
-    try:
-        return install(folder), ""
-    except NodeMissingError as missing:
-        return None, str(missing)
-
-
 def _publish(results: Results) -> None:
     page = DOCS / "benchmarks.md"
-    page.write_text(
-        replace_part(page.read_text(encoding="utf-8"), "results", as_markdown(results)), encoding="utf-8"
-    )
+    page.write_text(replace_part(page.read_text(encoding="utf-8"), "results", as_markdown(results)), encoding="utf-8")
     (DOCS / "benchmarks.svg").write_bytes(as_svg(results))
     (DOCS / "benchmarks.json").write_bytes(as_json(results))
 

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Final
 
 import pygal
 from pygal.style import CleanStyle
-
 from tests.benchmarks.results import GOAL_SIZE
 
 if TYPE_CHECKING:

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.contenders import contenders_of
+from tests.benchmarks.node import BOTTENDER
 from tests.benchmarks.results import Machine
 
 if TYPE_CHECKING:
@@ -66,7 +67,7 @@ def _program_versions(drivers: Iterable[str]) -> dict[str, str]:
     programs = {f"{driver} server": find for driver, find in _PROGRAMS.items() if driver in drivers}
     versions = {name: _ask_version(find()) for name, find in programs.items()}
     node = shutil.which("node")
-    return versions if node is None else versions | {"node": _ask_version(node)}
+    return versions if node is None else versions | {"node": _ask_version(node), "bottender": BOTTENDER}
 
 
 def _ask_version(program: str) -> str:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import msgspec
-
-from tests.benchmarks.measure import Round
+from tests.benchmarks.measure import Round  # noqa: TC002  # msgspec reads the annotations
 
 __all__ = ("Answer", "Job", "Order")
 

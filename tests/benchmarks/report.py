@@ -8,7 +8,6 @@ import msgspec
 from rich import box
 from rich.console import Console
 from rich.table import Table
-
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.plan import GOALS, SIZES
 from tests.benchmarks.results import judge

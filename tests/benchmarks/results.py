@@ -6,8 +6,7 @@ from statistics import median
 from typing import TYPE_CHECKING, Literal
 
 import msgspec
-
-from tests.benchmarks.measure import Round
+from tests.benchmarks.measure import Round  # noqa: TC002  # msgspec reads the annotations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -35,7 +34,8 @@ class CellResult(msgspec.Struct):
 
     def median(self, figure: str) -> float:
         """Return the median of a figure over the rounds."""
-        return median(getattr(each, figure) for each in self.rounds)
+        middle: float = median(getattr(each, figure) for each in self.rounds)
+        return middle
 
     @property
     def failures(self) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+import shutil
 import tempfile
-from contextlib import ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,17 +30,13 @@ class Run:
 
     Args:
         plan: which cells, and how long.
-        node_modules: where the packages of Node are; None when there are none.
-        why_no_node: why there are none.
+        node_modules: gives the folder where the packages of Node are, or raises `ContenderFailedError`.
         progress: told what is being done.
     """
 
-    def __init__(
-        self, plan: Plan, *, node_modules: Path | None, why_no_node: str, progress: Callable[[str], None]
-    ) -> None:
+    def __init__(self, plan: Plan, *, node_modules: Callable[[], Path], progress: Callable[[str], None]) -> None:
         self._plan = plan
         self._node_modules = node_modules
-        self._why_no_node = why_no_node
         self._progress = progress
         self.results = Results()
 
@@ -56,25 +53,25 @@ class Run:
             await self._measure_cell(cell, taking_part, url)
 
     async def _measure_cell(self, cell: Cell, contenders: Sequence[Contender], url: str | None) -> None:
-        with ExitStack() as folders:
-            workers = []
-            for contender in contenders:
-                place = url or folders.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+        folder = await asyncio.to_thread(tempfile.mkdtemp)
+        workers = []
+        try:
+            for number, contender in enumerate(contenders):
+                place = await asyncio.to_thread(_make, folder, number) if url is None else url
                 worker = await self._start(contender, cell, place)
                 workers += [] if worker is None else [worker]
-            try:
-                await self._measure_in_turns(cell, workers)
-            finally:
-                for worker in workers:
-                    await worker.kill()
+            await self._measure_in_turns(cell, workers)
+        finally:
+            for worker in workers:
+                await worker.kill()
+            await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
     async def _start(self, contender: Contender, cell: Cell, place: str) -> Worker | None:
         sessions = [f"{contender.name}:{cell.size}:{cell.conversations}:{each}" for each in range(cell.conversations)]
         job = Job(contender.opener, contender.driver, place, make_state(cell.size), sessions)
         try:
-            if not contender.opener and self._node_modules is None:
-                raise ContenderFailedError(self._why_no_node)
-            return await Worker.start(contender, job, self._node_modules)
+            modules = Path() if contender.opener else self._node_modules()
+            return await Worker.start(contender, job, modules)
         except ContenderFailedError as failure:
             self._miss(contender, cell, failure)
             return None
@@ -129,3 +126,9 @@ class Run:
         reason = str(failure).replace(tempfile.gettempdir(), "…").replace(str(Path.home()), "…")
         missing = Missing(contender.driver, contender.name, cell.size, cell.conversations, reason)
         self.results.missing.append(missing)
+
+
+def _make(folder: str, number: int) -> str:
+    place = Path(folder, str(number))
+    place.mkdir()
+    return str(place)

@@ -8,7 +8,6 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import msgspec
-
 from tests.benchmarks.measure import Conversations, peak_memory
 from tests.benchmarks.protocol import Answer, Job, Order
 

@@ -7,10 +7,9 @@ import sys
 import tempfile
 from contextlib import suppress
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 import msgspec
-
 from tests.benchmarks.protocol import Answer, Order
 
 if TYPE_CHECKING:
@@ -44,13 +43,13 @@ class Worker:
         self._complaints = complaints
 
     @classmethod
-    async def start(cls, contender: Contender, job: Job, node_modules: Path | None) -> Worker:
+    async def start(cls, contender: Contender, job: Job, node_modules: Path) -> Self:
         """Start it and wait until it has opened what it works on.
 
         Raises:
             ContenderFailedError: it cannot be opened.
         """
-        complaints = tempfile.TemporaryFile()  # noqa: SIM115  # closed with the worker
+        complaints = await asyncio.to_thread(tempfile.TemporaryFile)
         process = await asyncio.create_subprocess_exec(
             *_command(contender, node_modules),
             cwd=ROOT,
@@ -81,11 +80,11 @@ class Worker:
         await self._process.wait()
         self._complaints.close()
 
-    async def _ask(self, words: Any, timeout: float) -> Answer:
+    async def _ask(self, words: Any, seconds: float) -> Answer:
         try:
-            answer = await asyncio.wait_for(self._exchange(words), timeout)
+            answer = await asyncio.wait_for(self._exchange(words), seconds)
         except TimeoutError:
-            answer = Answer(error=f"no answer within {timeout:g} seconds")
+            answer = Answer(error=f"no answer within {seconds:g} seconds")
         if answer.error is not None:
             await self.kill()
             raise ContenderFailedError(answer.error)
@@ -100,7 +99,7 @@ class Worker:
         while line := await self._process.stdout.readline():
             if line.startswith(b"{"):  # else it is something that a library has printed
                 return msgspec.json.decode(line, type=Answer)
-        return Answer(error=f"its process has ended: {self._last_words()}")
+        return Answer(error=f"its process has ended: {await asyncio.to_thread(self._last_words)}")
 
     def _last_words(self) -> str:
         self._complaints.seek(0)
@@ -108,9 +107,7 @@ class Worker:
         return next((line.strip() for line in reversed(lines) if line.strip()), "without a word")
 
 
-def _command(contender: Contender, node_modules: Path | None) -> list[str]:
+def _command(contender: Contender, node_modules: Path) -> list[str]:
     if contender.opener:
         return [sys.executable, "-m", "tests.benchmarks.worker"]
-    if node_modules is None:
-        raise ContenderFailedError("it was not installed")
     return ["node", str(_SCRIPT), str(node_modules)]

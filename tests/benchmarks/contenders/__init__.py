@@ -6,12 +6,13 @@ that measures it.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal, TypeAlias
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractAsyncContextManager
+
     from tests.benchmarks.measure import Turn
     from tests.benchmarks.protocol import Job
 
@@ -87,7 +88,9 @@ CONTENDERS: Final = (
     _peer("litestar", "redis", "litestar_:open_redis", "`get`, `set`, with msgspec; the last writer wins", "litestar"),
     _bottender("redis"),
     _palaver("mongo", "palaver-mongo", "pymongo"),
-    _raw("pymongo", "mongo", "mongo:open_mongo", "`find_one`, `replace_one` by version; `w=majority, j=true`", "pymongo"),
+    _raw(
+        "pymongo", "mongo", "mongo:open_mongo", "`find_one`, `replace_one` by version; `w=majority, j=true`", "pymongo"
+    ),
     _palaver("postgresql", "palaver-sql", "SQLAlchemy", "asyncpg"),
     _raw("asyncpg", "postgresql", "sql:open_server", _SQL, "SQLAlchemy", "asyncpg"),
     _palaver("mysql", "palaver-sql", "SQLAlchemy", "asyncmy"),

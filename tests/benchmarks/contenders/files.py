@@ -42,7 +42,8 @@ async def open_threads(job: Job) -> AsyncIterator[Turn]:
 
     async def turn(session_id: str) -> int:
         path = _path(folder, session_id)
-        state = decode(await asyncio.to_thread(_read, path) or initial)
+        found = await asyncio.to_thread(_read, path)
+        state = decode(found or initial)
         counted = count(state)
         await asyncio.to_thread(_write, path, encode(state))
         return counted

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 from pymongo import AsyncMongoClient, WriteConcern
-
 from tests.benchmarks.contenders._codec import TTL_MS, LostUpdateError, count, decode, encode, new_version
 
 if TYPE_CHECKING:

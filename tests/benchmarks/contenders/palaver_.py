@@ -6,8 +6,9 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from palaver import Sessions, open_store
 from tests.benchmarks.states import COUNTER
+
+from palaver import Sessions, open_store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

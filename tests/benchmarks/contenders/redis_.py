@@ -6,7 +6,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
-
 from tests.benchmarks.contenders._codec import ABSENT, TTL_MS, LostUpdateError, count, decode, encode, new_version
 
 if TYPE_CHECKING:

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import BigInteger, Column, LargeBinary, MetaData, String, Table, event, insert, make_url, select, update
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-
 from tests.benchmarks.contenders._codec import TTL_MS, LostUpdateError, count, decode, encode, new_version
 
 if TYPE_CHECKING:
