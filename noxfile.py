@@ -115,9 +115,16 @@ def chat(session: nox.Session) -> None:
 @nox.session
 def bench(session: nox.Session) -> None:
     """Measure how fast it is, on servers that the run starts: `nox -s bench -- --quick redis`."""
-    session.install(*_group("bench"), *_group("servers")[1:], *_editable())
+    session.install(*_group("bench"), *_group("servers"), *_editable())
     packages = Path(session.create_tmp()) / "node"
     session.run("python", "-m", "tests.benchmarks", "--node", str(packages), *session.posargs)
+
+
+@nox.session
+def scale(session: nox.Session) -> None:
+    """Measure what becomes of a store with up to a million sessions: `nox -s scale -- redis`."""
+    session.install(*_group("bench"), *_group("servers"), *_editable())
+    session.run("python", "-m", "tests.benchmarks.scale", *session.posargs)
 
 
 def _group(name: str) -> tuple[str, ...]:

@@ -1,0 +1,1 @@
+"""What becomes of a store as it grows: `nox -s scale`."""
