@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
@@ -14,7 +13,7 @@ from palaver_redis._connections import Command
 from palaver_redis._errors import explain, mapped_errors
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Iterator, Sequence
+    from collections.abc import Awaitable, Callable, Iterator, Sequence
 
     from palaver_redis._connections import Answer, Connections, Node
     from palaver_redis._scripts import Script
@@ -52,21 +51,18 @@ class Channel:
 
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
-        async with self._turn():
-            return await _cancellable(self._connections.run(commands))
+        return await self._take_turn(lambda: _cancellable(self._connections.run(commands)))
 
     async def change(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes something; errors of the server are among the answers.
 
         What was sent cannot be called back: it is waited for even when the caller is cancelled (law CANCEL-01).
         """
-        async with self._turn():
-            return await run_to_end(self._connections.run(commands))
+        return await self._take_turn(lambda: run_to_end(self._connections.run(commands)))
 
     async def ask_node(self, node: Node, *words: str | bytes | int) -> Answer:
         """Send to one server what changes nothing."""
-        async with self._turn():
-            [answer] = await _cancellable(node.send([words]))
+        [answer] = await self._take_turn(lambda: _cancellable(node.send([words])))
         return self.checked(answer)
 
     async def ask_script(self, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
@@ -106,18 +102,21 @@ class Channel:
             await self._free.acquire()
         await self._connections.close()
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        await self._wait_for_turn()
+    async def _take_turn(self, call: Callable[[], Awaitable[T]]) -> T:
+        if self._free.locked():
+            await self._wait_for_turn()
+        else:
+            await self._free.acquire()
         try:
             with mapped_errors(self.shown):
-                yield
-            self._is_silent = False
+                answer = await call()
         except StoreUnavailableError:
             self._is_silent = True
             raise
         finally:
             self._free.release()
+        self._is_silent = False
+        return answer
 
     async def _wait_for_turn(self) -> None:
         """Wait as long as calls are answered: behind a server that hangs, calls must not wait one after the other."""
