@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import tempfile
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,7 @@ from tests.benchmarks.states import make_state
 from tests.benchmarks.workers import ContenderFailedError, Worker
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from tests.benchmarks.contenders import Contender
     from tests.benchmarks.measure import Round
@@ -70,6 +71,7 @@ class Run:
         sessions = [f"{contender.name}:{cell.size}:{cell.conversations}:{each}" for each in range(cell.conversations)]
         job = Job(contender.opener, contender.driver, place, make_state(cell.size), sessions)
         try:
+            await asyncio.to_thread(_require, contender.packages)
             modules = Path() if contender.opener else self._node_modules()
             return await Worker.start(contender, job, modules)
         except ContenderFailedError as failure:
@@ -126,6 +128,12 @@ class Run:
         reason = str(failure).replace(tempfile.gettempdir(), "…").replace(str(Path.home()), "…")
         missing = Missing(contender.driver, contender.name, cell.size, cell.conversations, reason)
         self.results.missing.append(missing)
+
+
+def _require(packages: Iterable[str]) -> None:
+    for package in packages:
+        if not any(metadata.distributions(name=package)):
+            raise ContenderFailedError(f"{package} is not installed")
 
 
 def _make(folder: str, number: int) -> str:
