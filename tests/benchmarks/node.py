@@ -27,8 +27,8 @@ class NodePackages:
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        self._modules = folder / "node_modules"
+        self._folder = folder.absolute()
+        self._modules = self._folder / "node_modules"
         self._why_not = self._install()
 
     def modules(self) -> Path:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 if TYPE_CHECKING:
     from tests.benchmarks.contenders import Contender
 
-__all__ = ("FULL", "GOALS", "QUICK", "Cell", "Goal", "Plan", "takes_part")
+__all__ = ("FULL", "GOALS", "QUICK", "SIZES", "Cell", "Goal", "Plan", "takes_part")
 
 SIZES: Final = {100: "100 B", 1_000: "1 KB", 100_000: "100 KB"}
 

@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.table import Table
 from tests.benchmarks.contenders import CONTENDERS
 from tests.benchmarks.plan import GOALS, SIZES
-from tests.benchmarks.results import judge
+from tests.benchmarks.results import count_words, judge
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -107,7 +107,7 @@ def _goal_row(judgement: Judgement) -> list[str]:
 def _missing(results: Results) -> list[str]:
     reasons: dict[tuple[str, str, str], list[str]] = {}
     for each in results.missing:
-        place = f"{SIZES.get(each.size, each.size)} and {each.conversations:,} conversations"
+        place = f"{SIZES[each.size]}, {count_words(each.conversations)}" if each.size else "everywhere"
         reasons.setdefault((each.driver, each.contender, each.reason), []).append(place)
     return [
         f"{contender} on {driver} is missing ({'; '.join(places)}): {reason}"

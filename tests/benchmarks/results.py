@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from tests.benchmarks.plan import Goal
 
-__all__ = ("CellResult", "Judgement", "Machine", "Missing", "Results", "judge")
+__all__ = ("CellResult", "Judgement", "Machine", "Missing", "Results", "count_words", "judge")
 
 GOAL_SIZE = 1_000
 
@@ -109,7 +109,7 @@ def judge(results: Results, goals: Iterable[Goal]) -> list[Judgement]:
     drivers = list(dict.fromkeys(each.driver for each in results.cells))
     wanted = [
         Judgement(
-            f"{goal.driver}, {_many_words(goal.conversations)}: times as many turns as {goal.than}",
+            f"{goal.driver}, {count_words(goal.conversations)}: times as many turns as {goal.than}",
             goal.factor,
             results.ratio(goal.driver, goal.than, GOAL_SIZE, goal.conversations),
         )
@@ -137,7 +137,8 @@ def _slowest(results: Results, driver: str) -> Judgement | None:
     return Judgement(f"{driver}, 100 conversations: p99 of {raw.contender}, as a multiple of Palaver's", 1.0, measured)
 
 
-def _many_words(conversations: int) -> str:
+def count_words(conversations: int) -> str:
+    """Return so many conversations in words."""
     return "1 conversation" if conversations == 1 else f"{conversations:,} conversations"
 
 

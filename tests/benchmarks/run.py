@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.benchmarks.contenders import contenders_of
-from tests.benchmarks.plan import takes_part
+from tests.benchmarks.plan import SIZES, takes_part
 from tests.benchmarks.protocol import Job
-from tests.benchmarks.results import CellResult, Missing, Results
+from tests.benchmarks.results import CellResult, Missing, Results, count_words
 from tests.benchmarks.states import make_state
 from tests.benchmarks.workers import ContenderFailedError, Worker
 
@@ -49,7 +49,7 @@ class Run:
             url: where its server is; None for media that are a folder, or nothing.
         """
         for cell in self._plan.cells:
-            self._progress(f"{driver}: {cell.size} bytes, {cell.conversations} conversations")
+            self._progress(f"{driver}: {SIZES[cell.size]}, {count_words(cell.conversations)}")
             taking_part = [contender for contender in contenders_of(driver) if takes_part(contender, cell)]
             await self._measure_cell(cell, taking_part, url)
 
@@ -125,7 +125,7 @@ class Run:
     def _miss(self, contender: Contender, cell: Cell, failure: ContenderFailedError) -> None:
         self._progress(f"{contender.name} on {contender.driver} is missing: {failure}")
         # A path or an address of this computer is nobody's business.
-        reason = str(failure).replace(tempfile.gettempdir(), "…").replace(str(Path.home()), "…")
+        reason = str(failure).partition("\n")[0].replace(tempfile.gettempdir(), "…").replace(str(Path.home()), "…")
         missing = Missing(contender.driver, contender.name, cell.size, cell.conversations, reason)
         self.results.missing.append(missing)
 
