@@ -8,7 +8,7 @@ from array import array
 from collections import Counter
 from math import ceil
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, process_time
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -32,6 +32,9 @@ class Round(msgspec.Struct):
     """The median time from a message to the end of its turn, in seconds."""
 
     p99: float
+    cpu: float
+    """How many seconds of a processor the contender's own process took."""
+
     failures: dict[str, int]
     """How many turns failed, by the name of the error."""
 
@@ -39,6 +42,11 @@ class Round(msgspec.Struct):
     def turns_per_second(self) -> float:
         """The throughput."""
         return self.turns / self.seconds
+
+    @property
+    def cpu_per_turn(self) -> float:
+        """The seconds of a processor for each turn."""
+        return self.cpu / max(self.turns, 1)
 
 
 class WrongCountError(Exception):
@@ -61,12 +69,19 @@ class Conversations:
     async def run(self, seconds: float) -> Round:
         """Let all go on for some seconds; a turn that has begun is finished, and counts."""
         latencies, failures = array("d"), Counter[str]()
-        begin = perf_counter()
+        begin, cpu_begin = perf_counter(), process_time()
         talks = [self._talk(session_id, begin + seconds, latencies, failures) for session_id in self._saved]
         await asyncio.gather(*talks)
-        elapsed = perf_counter() - begin
+        elapsed, cpu = perf_counter() - begin, process_time() - cpu_begin
         ordered = sorted(latencies)
-        return Round(len(ordered), elapsed, _percentile(ordered, 50), _percentile(ordered, 99), dict(failures))
+        return Round(
+            turns=len(ordered),
+            seconds=elapsed,
+            p50=_percentile(ordered, 50),
+            p99=_percentile(ordered, 99),
+            cpu=cpu,
+            failures=dict(failures),
+        )
 
     async def check(self) -> int:
         """Do one more turn of each session, and return how many turns all have counted.

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ("as_json", "as_markdown", "print_results")
 
 _WIDTH: Final = 120
-_COLUMNS: Final = ("state", "conversations", "contender", "turns/s", "p50", "p99", "memory", "Palaver is")
+_COLUMNS: Final = ("state", "conversations", "contender", "turns/s", "p50", "p99", "CPU", "memory", "Palaver is")
 _GOAL_COLUMNS: Final = ("goal", "wanted", "measured", "met")
 
 
@@ -53,6 +53,7 @@ def as_json(results: Results) -> bytes:
             "turns_per_second": result.median("turns_per_second"),
             "p50_seconds": result.median("p50"),
             "p99_seconds": result.median("p99"),
+            "cpu_seconds_per_turn": result.median("cpu_per_turn"),
             "failures": result.failures,
             "palaver_is_times": _ratio(results, result),
         }
@@ -83,6 +84,7 @@ def _row(results: Results, result: CellResult) -> list[str]:
         f"{result.median('turns_per_second'):,.0f}{failures}",
         _milliseconds(result.median("p50")),
         _milliseconds(result.median("p99")),
+        f"{result.median('cpu_per_turn') * 1e6:,.0f} µs",
         "?" if result.peak_bytes is None else f"{result.peak_bytes / 2**20:.0f} MiB",
         "" if ratio is None else f"{ratio:.2f} ×",
     ]

@@ -76,5 +76,5 @@ def test_a_ratio_is_the_median_of_the_rounds() -> None:
 
 
 def result(contender: str, turns: list[int]) -> CellResult:
-    rounds = [Round(each, 1.0, 0.01, 0.02, {}) for each in turns]
+    rounds = [Round(each, 1.0, 0.01, 0.02, 0.5, {}) for each in turns]
     return CellResult("redis", 1_000, 100, contender, "peer", rounds, counted=sum(turns), peak_bytes=None)

@@ -50,14 +50,17 @@ async function talk(turn, id, end, round, totals) {
 async function run(turn, ids, seconds, totals) {
   const round = { latencies: [], failures: {} };
   const begin = performance.now();
+  const cpuBegin = process.cpuUsage();
   await Promise.all(ids.map((id) => talk(turn, id, begin + seconds * 1000, round, totals)));
   const elapsed = (performance.now() - begin) / 1000;
+  const cpu = process.cpuUsage(cpuBegin);
   const ordered = Float64Array.from(round.latencies).sort();
   return {
     turns: ordered.length,
     seconds: elapsed,
     p50: percentile(ordered, 50),
     p99: percentile(ordered, 99),
+    cpu: (cpu.user + cpu.system) / 1e6,
     failures: round.failures,
   };
 }
