@@ -211,14 +211,17 @@ async def test_errors_do_not_quote_what_is_stored(url: str, query: Query, caplog
 
 
 async def test_version_that_cannot_be_understood(url: str, query: Query) -> None:
-    """A damaged row is an error for reading, never "no session", and can be overwritten and destroyed."""
+    """A damaged row is an error for reading and swapping, never "no session", and can be overwritten and destroyed."""
     async with SQLSessionStore(url) as store:
         await store.write_many([("a", make()), ("b", make())])
         damage = "repeat('x', 600)" if url.startswith("postgresql") else "x'ff'"
         await query(f"UPDATE palaver_sessions SET version = {damage}")
-        for call in (store.read("a"), store.read_many(["b", "a"])):
+        for call in (store.read("a"), store.read_many(["b", "a"]), store.swap("a", make(), ABSENT)):
             with pytest.raises(CorruptSessionError, match="version is not text"):
                 await call
+        with pytest.raises(CorruptSessionError, match="version is not text"):
+            await store.swap_many([("0", make(), ABSENT), ("a", make(), "x"), ("c", make(), ABSENT)])
+        assert await store.read_many(["0", "c"]) == [None, None]
         await store.destroy("a")
         assert await store.read("a") is None
         await store.write("b", make(b"new"))

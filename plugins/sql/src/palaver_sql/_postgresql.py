@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, text
 
 from palaver.batches import rounds
 from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver.session_ids import MAX_ID_BYTES
 from palaver_sql._server import (
     READERS,
     WRITERS,
@@ -240,11 +241,13 @@ SET payload = excluded.payload, version = excluded.version, expires_at = exclude
 
 # One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in
 # a circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
-# overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost).
+# overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost). While
+# one of them cannot be understood, none is stored.
 _SWAP: Final = """
 WITH new AS MATERIALIZED (SELECT * FROM {new}),
 locked AS MATERIALIZED (
-    SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live
+    SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live,
+        octet_length(old.version) NOT BETWEEN 1 AND {longest} AS is_damaged
     FROM new, LATERAL (
         SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id FOR UPDATE
     ) AS old
@@ -253,6 +256,7 @@ decided AS MATERIALIZED (
     SELECT new.*, COALESCE(locked.is_live AND locked.version = new.version, false) AS is_there
     FROM new LEFT JOIN locked USING (session_id)
     WHERE CASE WHEN locked.is_live THEN locked.version IN (new.expected, new.version) ELSE new.expected IS NULL END
+        AND NOT EXISTS (SELECT FROM locked WHERE is_damaged)
 ),
 stored AS (
     INSERT INTO {table} AS old ({columns})
@@ -263,7 +267,8 @@ stored AS (
         OR (excluded.session_id, old.version) IN (SELECT session_id, version FROM locked)
     RETURNING session_id
 )
-SELECT session_id FROM stored UNION ALL SELECT session_id FROM decided WHERE is_there
+SELECT session_id, false FROM stored UNION ALL SELECT session_id, false FROM decided WHERE is_there
+UNION ALL SELECT session_id, true FROM locked WHERE is_damaged
 """
 
 
@@ -305,12 +310,15 @@ class _Statements(Statements):
         for piece in pieces(swaps, _ROWS, _BYTES):
             expected = [version if isinstance(version, str) else None for _, _, version in piece]
             values = _arrays(piece) | {"expected": expected, "now": self._clock.now()}
-            stored.update(connection.execute(self._swap, values).scalars())
+            for session_id, is_damaged in connection.execute(self._swap, values):
+                if is_damaged:
+                    raise self._damaged_version(session_id)
+                stored.add(session_id)
         return stored
 
     def _text(self, template: str, **parts: str) -> TextClause:
         # The name of a table is checked: it has no quotes.
-        statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, **parts)
+        statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, longest=MAX_ID_BYTES, **parts)
         return text(statement).bindparams(bindparam("namespace", self._namespace))
 
 

@@ -144,7 +144,7 @@ class Statements(ABC):
         if type(payload) is not bytes:
             raise self._corrupt("its payload is not a BLOB", session_id)
         if type(version) is not str or text_fault(version, MAX_ID_BYTES) is not None:
-            raise self._corrupt("its version is not text", session_id)
+            raise self._damaged_version(session_id)
         return Record(payload, version, self._expiry(session_id, expires_at))
 
     def _key(self, session_id: Any, expires_at: Any) -> Key:
@@ -158,6 +158,9 @@ class Statements(ABC):
         if expires_at is None or type(expires_at) is int:
             return expires_at
         raise self._corrupt("its expires_at is not a whole number", session_id)
+
+    def _damaged_version(self, session_id: str) -> CorruptSessionError:
+        return self._corrupt("its version is not text", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
         return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
