@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, delete, func, text
 
 from palaver.batches import rounds
 from palaver.errors import InvalidOptionError, StoreUnavailableError
@@ -25,7 +25,7 @@ from palaver_sql._server import (
     pieces,
     show,
 )
-from palaver_sql._statements import Statements, transaction
+from palaver_sql._statements import PIECE, Statements, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -52,6 +52,14 @@ _BYTES: Final = 2**26
 
 # A number that stands for Palaver's tables among the advisory locks of a database.
 _SCHEMA_LOCK: Final = 0x70616C61766572
+
+# Whatever the store asks is answered best by going along an index. A server that knows nothing of the table yet, or
+# made its plan when there was little in it, would rather read a whole namespace for each page of a scan.
+_SETTINGS: Final = {
+    "default_transaction_isolation": "read committed",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
 
 # Deadlock and serialization failure, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REPEATABLE: Final = frozenset({"40001", "40P01"})
@@ -126,10 +134,7 @@ class PostgreSQL:
         if self._engine is not None:
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             return ServerConnections(engine, self._timeouts, client, is_own=False)
-        settings = {
-            "statement_timeout": f"{round(self._timeouts.statement * 1000)}ms",
-            "default_transaction_isolation": "read committed",
-        }
+        settings = {"statement_timeout": f"{round(self._timeouts.statement * 1000)}ms", **_SETTINGS}
         calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
         engine = open_engine(self._url, [f"SELECT {calls}"], **self._arguments)
         return ServerConnections(engine, self._timeouts, client, is_own=True)
@@ -271,6 +276,14 @@ SELECT session_id, false FROM stored UNION ALL SELECT session_id, false FROM dec
 UNION ALL SELECT session_id, true FROM locked WHERE is_damaged
 """
 
+# By its place in the table a row is found at once. Who holds a row is about to replace it: it is none of the purge's.
+_PURGE: Final = """
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {table} WHERE namespace = CAST(:namespace AS text) AND expires_at <= CAST(:now AS bigint)
+    LIMIT {piece} FOR UPDATE SKIP LOCKED
+))
+"""
+
 
 class _Statements(Statements):
     """Takes a whole batch as one statement, with an array for each column."""
@@ -281,7 +294,8 @@ class _Statements(Statements):
         swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
         self._fetch = self._text(_SELECT)
         self._upsert = self._text(_UPSERT, new=new)
-        self._swap = self._text(_SWAP, new=swapped)
+        self._swap = self._text(_SWAP, new=swapped, longest=MAX_ID_BYTES)
+        self._remove_expired = self._text(_PURGE, piece=PIECE)
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         wanted = list(dict.fromkeys(session_ids))
@@ -304,6 +318,14 @@ class _Statements(Statements):
                 answers[place] = session_id in stored
         return answers
 
+    def _remover(self, which: Any) -> Any:
+        # From the first key on: rows are locked in the order in which swaps lock them, and one that changes meanwhile
+        # is looked at again.
+        key = self._table.c.session_id
+        piece = self._table.select().with_only_columns(key).where(self._own, which).order_by(key).limit(PIECE)
+        last = func.max(piece.subquery().c.session_id).select()
+        return delete(self._table).where(self._own, which, key <= last.scalar_subquery())
+
     def _swap_round(self, connection: Connection, swaps: Iterable[Swap]) -> set[str]:
         """Swap, where no id is twice; return the ids of those that are stored."""
         stored: set[str] = set()
@@ -316,9 +338,9 @@ class _Statements(Statements):
                 stored.add(session_id)
         return stored
 
-    def _text(self, template: str, **parts: str) -> TextClause:
+    def _text(self, template: str, **parts: str | int) -> TextClause:
         # The name of a table is checked: it has no quotes.
-        statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, longest=MAX_ID_BYTES, **parts)
+        statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, **parts)
         return text(statement).bindparams(bindparam("namespace", self._namespace))
 
 

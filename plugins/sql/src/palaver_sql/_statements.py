@@ -94,6 +94,10 @@ class Statements(ABC):
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
         """Decide each swap, in order, and store what is decided."""
 
+    @abstractmethod
+    def _remover(self, which: Any) -> Any:
+        """Return the statement that removes a piece of those rows, at a cost that does not grow with all others."""
+
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, expired or not."""
         records = {}
@@ -132,13 +136,6 @@ class Statements(ABC):
     def remove_live(self, connection: Connection, now: int) -> int:
         """Remove some live rows; return how many, 0 when there are none."""
         return connection.execute(self._remove_live, {"now": now}).rowcount
-
-    def _remover(self, which: Any) -> Any:
-        """Return the statement that removes a piece of those rows."""
-        key = self._table.c.session_id
-        piece = select(key).where(self._own, which).limit(PIECE)
-        # Both conditions: a row of the piece may have changed since, where others write at the same time.
-        return delete(self._table).where(self._own, which, key.in_(piece))
 
     def _record(self, session_id: str, payload: Any, version: Any, expires_at: Any) -> Record:
         if type(payload) is not bytes:
