@@ -120,6 +120,7 @@ class Ground:
     async def close(self) -> None:
         """Close what is still open and remove what is left; more can follow."""
         for store in self._stores:
+            self.beat()
             await store.inner.close()
         self._stores.clear()
         used, self._used = self._used, {}

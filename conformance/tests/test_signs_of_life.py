@@ -1,4 +1,4 @@
-"""Child processes, from the parent's side."""
+"""What takes long without being stuck: child processes, and the end of a law with many stores."""
 
 from __future__ import annotations
 
@@ -36,3 +36,14 @@ async def test_waiting_for_a_slow_child_is_a_sign_of_life() -> None:
         with pytest.raises(LawBroken, match="nothing for 2 seconds"):
             await child.line()
     assert ground.beats - before > 5
+
+
+async def test_closing_many_stores_gives_signs_of_life() -> None:
+    """A law that has opened many stores is not stuck while they are closed one after the other."""
+    harness, declared = as_harness(MemorySessionStore), MemorySessionStore().capabilities
+    ground = Watched(harness, "a", capabilities=declared, profile=PROFILES["smoke"], seed="0", seconds=1)
+    for number in range(50):
+        await ground.open(namespace=f"n{number}")
+    before = ground.beats
+    await ground.close()
+    assert ground.beats - before >= 50
