@@ -13,6 +13,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT, Record, new_version
+from palaver_conformance.proxy import Proxy
 from palaver_sql import SQLSessionStore
 from palaver_test_servers.fixtures import running
 
@@ -83,6 +84,21 @@ async def test_server_that_does_not_answer(url: str) -> None:
         silent.listen()
         said = await refusal(changed(url, port=silent.getsockname()[1]), connect_timeout=0.3)
     assert "did not answer in time" in said
+
+
+async def test_close_waits_for_no_answer(url: str) -> None:
+    """A store whose server has fallen silent can be closed, however many connections it has."""
+    parsed = make_url(url)
+    async with Proxy(str(parsed.host), int(parsed.port or 0)) as proxy:
+        store = SQLSessionStore(parsed.set(host=proxy.host, port=proxy.port))
+        await store.init()
+        await asyncio.gather(*(store.read(f"{number}") for number in range(5)))
+        assert proxy.connections > 1
+        await proxy.black_hole()
+        await asyncio.wait_for(store.close(), 30)
+        await proxy.restore()
+        async with store:
+            assert await store.read("a") is None
 
 
 async def test_server_without_tls(url: str) -> None:
