@@ -17,6 +17,7 @@ import pytest
 from plugins.sql.tests.harness import connected
 
 from palaver.clock import ManualClock
+from palaver_test_servers.fixtures import running
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
@@ -117,3 +118,12 @@ def query(url: str, request: pytest.FixtureRequest) -> Callable[..., Awaitable[l
             return connection.execute(statement).fetchall()
 
     return lambda statement: asyncio.to_thread(run, statement)
+
+
+@pytest.fixture
+def own_server(url: str, tmp_path: Path) -> Iterator[Any]:
+    """A server for this test alone."""
+    from palaver_test_servers.mariadb import MariaDBServer
+    from palaver_test_servers.postgres import PostgresServer
+
+    yield from running((MariaDBServer if url.startswith("mysql") else PostgresServer)(tmp_path).start)

@@ -15,11 +15,9 @@ from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT, Record, new_version
 from palaver_conformance.proxy import Proxy
 from palaver_sql import SQLSessionStore
-from palaver_test_servers.fixtures import running
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable
 
     Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
@@ -111,7 +109,7 @@ async def test_server_without_tls(url: str) -> None:
 async def test_read_only(url: str, query: Query) -> None:
     """A server that does not write says so; reading goes on."""
     if url.startswith("mysql"):
-        pytest.skip("a user who may do everything may write on a MariaDB that is read-only, too")
+        pytest.skip("MySQL and MariaDB are read-only for those users alone who may not do everything")
     record = make()
     name = make_url(url).database
     async with SQLSessionStore(url) as store:
@@ -242,15 +240,6 @@ async def test_version_that_cannot_be_understood(url: str, query: Query) -> None
         assert await store.read("a") is None
         await store.write("b", make(b"new"))
         assert await store.read("b") is not None
-
-
-@pytest.fixture
-def own_server(url: str, tmp_path: Path) -> Iterator[Any]:
-    """A server for this test alone."""
-    from palaver_test_servers.mariadb import MariaDBServer
-    from palaver_test_servers.postgres import PostgresServer
-
-    yield from running((MariaDBServer if url.startswith("mysql") else PostgresServer)(tmp_path).start)
 
 
 async def test_server_that_is_killed_and_started_again(url: str, own_server: Any) -> None:
