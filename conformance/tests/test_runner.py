@@ -87,6 +87,32 @@ def test_the_same_seed_finds_the_same() -> None:
     assert first.results[0].failure == second.results[0].failure
 
 
+class Tidy:
+    """Notes where stores are made and what is removed."""
+
+    def __init__(self) -> None:
+        self.made: set[str] = set()
+        self.removed: list[str] = []
+
+    def make(self, location: str, *, clock: Clock, namespace: str = "") -> SessionStore:
+        self.made.add(location)
+        return MemorySessionStore(location, clock=clock, namespace=namespace)
+
+    async def remove(self, location: str) -> None:
+        self.removed.append(location)
+
+
+def test_every_location_is_removed_once() -> None:
+    """A law that goes to many locations leaves none behind, and removes none again and again."""
+    harness = Tidy()
+    run_laws(harness, profile="smoke", laws=["MODEL-01"])
+
+    assert len(harness.made) > 8
+    assert len(harness.removed) == len(set(harness.removed))
+    # Where the run looked for the store, nothing was written.
+    assert {location for location in harness.made if not location.endswith("-0")} <= set(harness.removed)
+
+
 def test_an_excluded_law_is_reported_and_keeps_a_store_from_conforming() -> None:
     """What is left out has its reason in the report, and the grade is not better for it."""
     report = run_laws(Forgetful, profile="smoke", laws=["DESTROY-01", "READ-01"], exclude={"DESTROY-01": "known"})

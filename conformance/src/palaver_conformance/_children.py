@@ -7,7 +7,7 @@ import json
 import pickle
 import subprocess
 import sys
-from typing import IO, TYPE_CHECKING, Any, Self
+from typing import IO, TYPE_CHECKING, Any, Final, Self
 
 from palaver_conformance._law import LawBroken, NotRun
 
@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from palaver_conformance._ground import Ground
 
 __all__ = ("Child", "other_processes_see")
+
+_LOOKS: Final = 10
 
 
 class Child:
@@ -55,11 +57,13 @@ class Child:
         Raises:
             LawBroken: it told nothing for too long.
         """
-        self._ground.beat()
         patience = 4 * self._ground.profile.call_seconds
         reading = asyncio.ensure_future(asyncio.to_thread(self._pipe("stdout").readline))
-        done, _ = await asyncio.wait([reading], timeout=patience)
-        if not done:
+        # This process goes on meanwhile: it is the child that may be slow, on a busy computer from its start.
+        for _ in range(_LOOKS):
+            self._ground.beat()
+            await asyncio.wait([reading], timeout=patience / _LOOKS)
+        if not reading.done():
             self.kill()
             await reading
             self._ground.has_hung = True

@@ -65,10 +65,11 @@ class Ground:
         self._seed = seed
         self._location = location
         self._deadline = time.monotonic() + seconds
-        self._locations: list[str] = [location]
+        self._first_location = location
+        self._places = 1
+        self._used: dict[str, None] = {}
         self._stores: list[TracedStore] = []
         self._names = 0
-        self._is_used = False
 
     # Stores.
 
@@ -83,7 +84,7 @@ class Ground:
         """Trace a store that was made elsewhere; it is closed when the law has been tried."""
         traced = TracedStore(self, store, _letters(self._names), namespace)
         self._names += 1
-        self._is_used = True
+        self._used.setdefault(self._location)
         self.steps.begin(f"{traced.name} = make({f'namespace={describe(namespace)}' if namespace else ''})")
         self._stores.append(traced)
         return traced
@@ -101,8 +102,10 @@ class Ground:
 
     def another_location(self) -> str:
         """Return a location that this law has not used yet."""
-        self._locations.append(f"{self._locations[0]}-{len(self._locations)}")
-        return self._locations[-1]
+        another = f"{self._first_location}-{self._places}"
+        self._places += 1
+        self._used.setdefault(another)
+        return another
 
     def move(self) -> None:
         """Go to another location: what the stores of the last one hold is out of the way."""
@@ -115,12 +118,14 @@ class Ground:
         return namespace if whole is None else str(whole(self._location, namespace))
 
     async def close(self) -> None:
-        """Close what is still open and remove what is left."""
+        """Close what is still open and remove what is left; more can follow."""
         for store in self._stores:
+            self.beat()
             await store.inner.close()
         self._stores.clear()
+        used, self._used = self._used, {}
         if isinstance(self.harness, Removes):
-            for location in self._locations if self._is_used else ():
+            for location in used:
                 self.beat()
                 await self.harness.remove(location)
 

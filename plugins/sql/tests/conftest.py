@@ -10,18 +10,18 @@ import asyncio
 import importlib
 import secrets
 import sqlite3
-from contextlib import asynccontextmanager, closing
+from contextlib import closing
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from plugins.sql.tests.harness import connected
 
 from palaver.clock import ManualClock
+from palaver_test_servers.fixtures import running
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
-
-    from sqlalchemy.ext.asyncio import AsyncConnection
 
 SERVERS = {"asyncpg": "postgresql_database", "psycopg": "postgresql_database", "mysql": "mysql_database"}
 KINDS = {
@@ -30,7 +30,6 @@ KINDS = {
     "mysql": ["mysql"],
     "server": list(SERVERS),
 }
-DRIVERS = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -40,23 +39,6 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         kind = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
         names = KINDS.get(kind, ["sqlite", *KINDS["server"]])
         metafunc.parametrize("url", names, indirect=True)
-
-
-@asynccontextmanager
-async def connected(url: str) -> AsyncIterator[AsyncConnection]:
-    """Connect to a server with nothing of Palaver in between."""
-    from sqlalchemy import make_url
-    from sqlalchemy.ext.asyncio import create_async_engine
-
-    parsed = make_url(url)
-    if parsed.drivername in DRIVERS:
-        parsed = parsed.set(drivername=DRIVERS[parsed.drivername])
-    engine = create_async_engine(parsed, isolation_level="AUTOCOMMIT")
-    try:
-        async with engine.connect() as connection:
-            yield connection
-    finally:
-        await engine.dispose()
 
 
 async def ask(url: str, *statements: str) -> list[Any]:
@@ -136,3 +118,12 @@ def query(url: str, request: pytest.FixtureRequest) -> Callable[..., Awaitable[l
             return connection.execute(statement).fetchall()
 
     return lambda statement: asyncio.to_thread(run, statement)
+
+
+@pytest.fixture
+def own_server(url: str, tmp_path: Path) -> Iterator[Any]:
+    """A server for this test alone."""
+    from palaver_test_servers.mariadb import MariaDBServer
+    from palaver_test_servers.postgres import PostgresServer
+
+    yield from running((MariaDBServer if url.startswith("mysql") else PostgresServer)(tmp_path).start)

@@ -4,17 +4,41 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
-from contextlib import closing
-from typing import TYPE_CHECKING, Any
+from contextlib import asynccontextmanager, closing
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import quote_plus
+
+from sqlalchemy import make_url, text
 
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
     from pathlib import Path
+
+    from sqlalchemy.ext.asyncio import AsyncConnection
 
     from palaver import Clock
 
-__all__ = ("SQLiteHarness",)
+__all__ = ("MySQLHarness", "PostgreSQLHarness", "SQLiteHarness", "connected")
+
+DRIVERS: Final = {"postgresql": "postgresql+asyncpg", "mysql": "mysql+asyncmy", "mariadb": "mysql+asyncmy"}
+
+
+@asynccontextmanager
+async def connected(url: str) -> AsyncIterator[AsyncConnection]:
+    """Connect to a server with nothing of Palaver in between."""
+    from sqlalchemy.ext.asyncio import create_async_engine
+
+    parsed = make_url(url)
+    if parsed.drivername in DRIVERS:
+        parsed = parsed.set(drivername=DRIVERS[parsed.drivername])
+    engine = create_async_engine(parsed, isolation_level="AUTOCOMMIT")
+    try:
+        async with engine.connect() as connection:
+            yield connection
+    finally:
+        await engine.dispose()
 
 
 class SQLiteHarness:
@@ -50,3 +74,82 @@ class SQLiteHarness:
     def _remove(self, location: str) -> None:
         for file in self._folder.glob(f"{location}.db*"):
             file.unlink(missing_ok=True)
+
+
+class _ServerHarness:
+    """A location is a table in a database on a server."""
+
+    damaged_version = ""
+    """An expression for a version that no store writes."""
+
+    def __init__(self, url: str) -> None:
+        self._url = url
+        parsed = make_url(url)
+        self.address = (str(parsed.host), int(parsed.port or 0))
+        password = str(parsed.password)
+        self.secrets = (password, quote_plus(password))
+
+    def make(self, location: str, *, clock: Clock, namespace: str = "") -> SQLSessionStore:
+        return self.make_at(self.address, location, clock=clock, namespace=namespace)
+
+    def make_at(self, address: tuple[str, int], location: str, *, clock: Clock, namespace: str = "") -> SQLSessionStore:
+        url = make_url(self._url).set(host=address[0], port=address[1])
+        return SQLSessionStore(url, table=_table(location), clock=clock, namespace=namespace)
+
+    def make_unusable(self, *, clock: Clock) -> SQLSessionStore:
+        return SQLSessionStore(make_url(self._url).set(database="palaver_nowhere"), clock=clock)
+
+    async def remove(self, location: str) -> None:
+        await self.ask(f"DROP TABLE IF EXISTS {_table(location)}")
+        await self.ask("DELETE FROM palaver_schema WHERE table_name = :name", name=_table(location))
+
+    async def corrupt(self, location: str, namespace: str, session_id: str) -> None:
+        change = f"UPDATE {_table(location)} SET version = {self.damaged_version}"
+        await self.ask(
+            f"{change} WHERE namespace = :namespace AND session_id = :id", namespace=namespace, id=session_id
+        )
+
+    async def read_raw(self, location: str, namespace: str, session_id: str) -> bytes:
+        query = f"SELECT payload FROM {_table(location)} WHERE namespace = :namespace AND session_id = :id"
+        rows = await self.ask(query, namespace=namespace, id=session_id)
+        payload: bytes = rows[0][0]
+        return payload
+
+    async def fail(self, location: str) -> None:
+        """Move the table away, as if somebody had dropped it."""
+        await self.ask(f"ALTER TABLE {_table(location)} RENAME TO {_table(location)}_away")
+
+    async def mend(self, location: str) -> None:
+        await self.ask(f"ALTER TABLE {_table(location)}_away RENAME TO {_table(location)}")
+
+    async def ask(self, statement: str, **values: str) -> list[Any]:
+        async with connected(self._url) as connection:
+            result = await connection.execute(text(statement), values)
+            return [tuple(row) for row in result] if result.returns_rows else []
+
+
+class PostgreSQLHarness(_ServerHarness):
+    """All of it on PostgreSQL."""
+
+    damaged_version = "repeat('x', 600)"
+
+    async def cut(self, location: str) -> None:
+        await self.ask(
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity "
+            "WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        )
+
+
+class MySQLHarness(_ServerHarness):
+    """All of it on MySQL or MariaDB."""
+
+    damaged_version = "x'ff'"
+
+    async def cut(self, location: str) -> None:
+        others = "SELECT id FROM information_schema.processlist WHERE db = database() AND id <> connection_id()"
+        for (number,) in await self.ask(others):
+            await self.ask(f"KILL CONNECTION {number}")
+
+
+def _table(location: str) -> str:
+    return location.replace("-", "_")

@@ -13,12 +13,11 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT, Record, new_version
+from palaver_conformance.proxy import Proxy
 from palaver_sql import SQLSessionStore
-from palaver_test_servers.fixtures import running
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterator
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable
 
     Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
@@ -85,6 +84,21 @@ async def test_server_that_does_not_answer(url: str) -> None:
     assert "did not answer in time" in said
 
 
+async def test_close_waits_for_no_answer(url: str) -> None:
+    """A store whose server has fallen silent can be closed, however many connections it has."""
+    parsed = make_url(url)
+    async with Proxy(str(parsed.host), int(parsed.port or 0)) as proxy:
+        store = SQLSessionStore(parsed.set(host=proxy.host, port=proxy.port))
+        await store.init()
+        await asyncio.gather(*(store.read(f"{number}") for number in range(5)))
+        assert proxy.connections > 1
+        await proxy.black_hole()
+        await asyncio.wait_for(store.close(), 30)
+        await proxy.restore()
+        async with store:
+            assert await store.read("a") is None
+
+
 async def test_server_without_tls(url: str) -> None:
     """Whoever asks for TLS does not talk without it."""
     options = {"sslmode": "require"} if url.startswith("postgresql") else {"ssl_ca": __file__}
@@ -95,7 +109,7 @@ async def test_server_without_tls(url: str) -> None:
 async def test_read_only(url: str, query: Query) -> None:
     """A server that does not write says so; reading goes on."""
     if url.startswith("mysql"):
-        pytest.skip("a user who may do everything may write on a MariaDB that is read-only, too")
+        pytest.skip("MySQL and MariaDB are read-only for those users alone who may not do everything")
     record = make()
     name = make_url(url).database
     async with SQLSessionStore(url) as store:
@@ -211,27 +225,21 @@ async def test_errors_do_not_quote_what_is_stored(url: str, query: Query, caplog
 
 
 async def test_version_that_cannot_be_understood(url: str, query: Query) -> None:
-    """A damaged row is an error for reading, never "no session", and can be overwritten and destroyed."""
+    """A damaged row is an error for reading and swapping, never "no session", and can be overwritten and destroyed."""
     async with SQLSessionStore(url) as store:
         await store.write_many([("a", make()), ("b", make())])
         damage = "repeat('x', 600)" if url.startswith("postgresql") else "x'ff'"
         await query(f"UPDATE palaver_sessions SET version = {damage}")
-        for call in (store.read("a"), store.read_many(["b", "a"])):
+        for call in (store.read("a"), store.read_many(["b", "a"]), store.swap("a", make(), ABSENT)):
             with pytest.raises(CorruptSessionError, match="version is not text"):
                 await call
+        with pytest.raises(CorruptSessionError, match="version is not text"):
+            await store.swap_many([("0", make(), ABSENT), ("a", make(), "x"), ("c", make(), ABSENT)])
+        assert await store.read_many(["0", "c"]) == [None, None]
         await store.destroy("a")
         assert await store.read("a") is None
         await store.write("b", make(b"new"))
         assert await store.read("b") is not None
-
-
-@pytest.fixture
-def own_server(url: str, tmp_path: Path) -> Iterator[Any]:
-    """A server for this test alone."""
-    from palaver_test_servers.mariadb import MariaDBServer
-    from palaver_test_servers.postgres import PostgresServer
-
-    yield from running((MariaDBServer if url.startswith("mysql") else PostgresServer)(tmp_path).start)
 
 
 async def test_server_that_is_killed_and_started_again(url: str, own_server: Any) -> None:

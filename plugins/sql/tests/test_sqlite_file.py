@@ -117,17 +117,6 @@ async def test_people_can_read_sessions_in_the_table(query: Query, url: str) -> 
     assert rows == [("shop", "telegram:42", "Tim", None)]
 
 
-async def test_queries_use_their_indexes(query: Query, url: str) -> None:
-    """Neither reading, scanning nor purging looks at every row."""
-    async with SQLSessionStore(url):
-        pass
-    by_key = "namespace = 'x' AND session_id > 'a' ORDER BY session_id LIMIT 10"
-    for condition in (by_key, "namespace = 'x' AND session_id = 'a'", "namespace = 'x' AND expires_at <= 5"):
-        plan = await query(f"EXPLAIN QUERY PLAN SELECT session_id FROM palaver_sessions WHERE {condition}")
-        assert plan[0][-1].startswith("SEARCH"), plan
-        assert "USING" in plan[0][-1]
-
-
 # Opening and closing.
 
 

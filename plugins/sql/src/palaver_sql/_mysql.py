@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import ssl
 from contextlib import contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
@@ -63,7 +64,7 @@ _REASONS: Final = {
     1021: "the disk of the server is full",
     1040: "the server has too many connections",
     1044: "this user may not use the database",
-    1045: "the user or the password is wrong",
+    1045: "the user or the password is wrong, or the server wants TLS (ssl_ca in the URL)",
     1046: "the URL names no database",
     1049: "there is no such database on the server; create it",
     1054: "its table has other columns than Palaver's",
@@ -167,6 +168,9 @@ class MySQL:
             return "the server did not answer in time"
         if isinstance(error, OSError):
             return f"{type(error).__name__}: {error}"
+        cause = None if error is None else error.__cause__
+        if isinstance(cause, ssl.SSLError):
+            return f"{type(cause).__name__}: {cause}"  # which the client library takes for a server that is not there
         number = _number(error)
         return f"{_REASONS.get(number, 'the server refused it')} (error {number})"
 

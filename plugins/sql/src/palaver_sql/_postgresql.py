@@ -9,10 +9,11 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from sqlalchemy import bindparam, text
+from sqlalchemy import bindparam, delete, func, text
 
 from palaver.batches import rounds
 from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver.session_ids import MAX_ID_BYTES
 from palaver_sql._server import (
     READERS,
     WRITERS,
@@ -24,7 +25,7 @@ from palaver_sql._server import (
     pieces,
     show,
 )
-from palaver_sql._statements import Statements, transaction
+from palaver_sql._statements import PIECE, Statements, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,6 +52,14 @@ _BYTES: Final = 2**26
 
 # A number that stands for Palaver's tables among the advisory locks of a database.
 _SCHEMA_LOCK: Final = 0x70616C61766572
+
+# Whatever the store asks is answered best by going along an index. A server that knows nothing of the table yet, or
+# made its plan when there was little in it, would rather read a whole namespace for each page of a scan.
+_SETTINGS: Final = {
+    "default_transaction_isolation": "read committed",
+    "enable_seqscan": "off",
+    "enable_bitmapscan": "off",
+}
 
 # Deadlock and serialization failure, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REPEATABLE: Final = frozenset({"40001", "40P01"})
@@ -125,10 +134,7 @@ class PostgreSQL:
         if self._engine is not None:
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
             return ServerConnections(engine, self._timeouts, client, is_own=False)
-        settings = {
-            "statement_timeout": f"{round(self._timeouts.statement * 1000)}ms",
-            "default_transaction_isolation": "read committed",
-        }
+        settings = {"statement_timeout": f"{round(self._timeouts.statement * 1000)}ms", **_SETTINGS}
         calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
         engine = open_engine(self._url, [f"SELECT {calls}"], **self._arguments)
         return ServerConnections(engine, self._timeouts, client, is_own=True)
@@ -240,11 +246,13 @@ SET payload = excluded.payload, version = excluded.version, expires_at = exclude
 
 # One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in
 # a circle, and are decided on as they are then. A row that comes in between meets the condition at the end: it is
-# overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost).
+# overwritten only when it has expired, and counts as stored when it is the very record (its answer was lost). While
+# one of them cannot be understood, none is stored.
 _SWAP: Final = """
 WITH new AS MATERIALIZED (SELECT * FROM {new}),
 locked AS MATERIALIZED (
-    SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live
+    SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live,
+        octet_length(old.version) NOT BETWEEN 1 AND {longest} AS is_damaged
     FROM new, LATERAL (
         SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id FOR UPDATE
     ) AS old
@@ -253,6 +261,7 @@ decided AS MATERIALIZED (
     SELECT new.*, COALESCE(locked.is_live AND locked.version = new.version, false) AS is_there
     FROM new LEFT JOIN locked USING (session_id)
     WHERE CASE WHEN locked.is_live THEN locked.version IN (new.expected, new.version) ELSE new.expected IS NULL END
+        AND NOT EXISTS (SELECT FROM locked WHERE is_damaged)
 ),
 stored AS (
     INSERT INTO {table} AS old ({columns})
@@ -263,7 +272,16 @@ stored AS (
         OR (excluded.session_id, old.version) IN (SELECT session_id, version FROM locked)
     RETURNING session_id
 )
-SELECT session_id FROM stored UNION ALL SELECT session_id FROM decided WHERE is_there
+SELECT session_id, false FROM stored UNION ALL SELECT session_id, false FROM decided WHERE is_there
+UNION ALL SELECT session_id, true FROM locked WHERE is_damaged
+"""
+
+# By its place in the table a row is found at once. Who holds a row is about to replace it: it is none of the purge's.
+_PURGE: Final = """
+DELETE FROM {table} WHERE ctid = ANY (ARRAY(
+    SELECT ctid FROM {table} WHERE namespace = CAST(:namespace AS text) AND expires_at <= CAST(:now AS bigint)
+    LIMIT {piece} FOR UPDATE SKIP LOCKED
+))
 """
 
 
@@ -276,7 +294,8 @@ class _Statements(Statements):
         swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
         self._fetch = self._text(_SELECT)
         self._upsert = self._text(_UPSERT, new=new)
-        self._swap = self._text(_SWAP, new=swapped)
+        self._swap = self._text(_SWAP, new=swapped, longest=MAX_ID_BYTES)
+        self._remove_expired = self._text(_PURGE, piece=PIECE)
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         wanted = list(dict.fromkeys(session_ids))
@@ -299,16 +318,27 @@ class _Statements(Statements):
                 answers[place] = session_id in stored
         return answers
 
+    def _remover(self, which: Any) -> Any:
+        # From the first key on: rows are locked in the order in which swaps lock them, and one that changes meanwhile
+        # is looked at again.
+        key = self._table.c.session_id
+        piece = self._table.select().with_only_columns(key).where(self._own, which).order_by(key).limit(PIECE)
+        last = func.max(piece.subquery().c.session_id).select()
+        return delete(self._table).where(self._own, which, key <= last.scalar_subquery())
+
     def _swap_round(self, connection: Connection, swaps: Iterable[Swap]) -> set[str]:
         """Swap, where no id is twice; return the ids of those that are stored."""
         stored: set[str] = set()
         for piece in pieces(swaps, _ROWS, _BYTES):
             expected = [version if isinstance(version, str) else None for _, _, version in piece]
             values = _arrays(piece) | {"expected": expected, "now": self._clock.now()}
-            stored.update(connection.execute(self._swap, values).scalars())
+            for session_id, is_damaged in connection.execute(self._swap, values):
+                if is_damaged:
+                    raise self._damaged_version(session_id)
+                stored.add(session_id)
         return stored
 
-    def _text(self, template: str, **parts: str) -> TextClause:
+    def _text(self, template: str, **parts: str | int) -> TextClause:
         # The name of a table is checked: it has no quotes.
         statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, **parts)
         return text(statement).bindparams(bindparam("namespace", self._namespace))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from importlib import import_module
 from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
@@ -44,6 +45,9 @@ _LONGEST_TIMEOUT: Final = 3600
 
 # The server itself ends what takes too long; only when it does not answer at all is the connection given up.
 _GRACE: Final = 0.25
+
+# How long a server may take to say goodbye.
+_FAREWELL: Final = 0.5
 
 # Seconds after which a connection is replaced: firewalls and proxies forget those that are older, and tell nobody.
 _RECYCLE: Final = 600
@@ -112,8 +116,14 @@ class ServerConnections:
             await connection.close()
 
     async def close(self) -> None:
-        if self._is_own:
-            await self._engine.dispose()
+        if not self._is_own:
+            return
+        # A connection whose server does not answer is given up, and the next one closed.
+        for _ in range(READERS + WRITERS):
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FAREWELL):
+                    await self._engine.dispose()
+                return
 
     async def _connect(self) -> AsyncConnection:
         """Return a connection that is alive as far as can be known without asking the server."""

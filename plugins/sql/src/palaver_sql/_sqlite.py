@@ -14,14 +14,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import create_engine
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
 from palaver.errors import InvalidOptionError
 from palaver.threads import Threads
-from palaver_sql._statements import Statements, decide_swaps, transaction
+from palaver_sql._statements import PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
     import asyncio
@@ -185,6 +185,12 @@ class _Statements(Statements):
             answers, changed = decide_swaps(swaps, found, self._clock.now())
             self._store(connection, changed)
         return answers
+
+    def _remover(self, which: Any) -> Any:
+        key = self._table.c.session_id
+        # Nobody else writes meanwhile: with `which` once more, it might go through all such rows for each piece.
+        piece = select(key).where(self._own, which).limit(PIECE)
+        return delete(self._table).where(self._own, key.in_(piece))
 
     def _store(self, connection: Connection, records: Mapping[str, Record]) -> None:
         rows = [self._row(*item) for item in records.items()]

@@ -94,6 +94,10 @@ class Statements(ABC):
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
         """Decide each swap, in order, and store what is decided."""
 
+    @abstractmethod
+    def _remover(self, which: Any) -> Any:
+        """Return the statement that removes a piece of those rows, at a cost that does not grow with all others."""
+
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, expired or not."""
         records = {}
@@ -133,18 +137,11 @@ class Statements(ABC):
         """Remove some live rows; return how many, 0 when there are none."""
         return connection.execute(self._remove_live, {"now": now}).rowcount
 
-    def _remover(self, which: Any) -> Any:
-        """Return the statement that removes a piece of those rows."""
-        key = self._table.c.session_id
-        piece = select(key).where(self._own, which).limit(PIECE)
-        # Both conditions: a row of the piece may have changed since, where others write at the same time.
-        return delete(self._table).where(self._own, which, key.in_(piece))
-
     def _record(self, session_id: str, payload: Any, version: Any, expires_at: Any) -> Record:
         if type(payload) is not bytes:
             raise self._corrupt("its payload is not a BLOB", session_id)
         if type(version) is not str or text_fault(version, MAX_ID_BYTES) is not None:
-            raise self._corrupt("its version is not text", session_id)
+            raise self._damaged_version(session_id)
         return Record(payload, version, self._expiry(session_id, expires_at))
 
     def _key(self, session_id: Any, expires_at: Any) -> Key:
@@ -158,6 +155,9 @@ class Statements(ABC):
         if expires_at is None or type(expires_at) is int:
             return expires_at
         raise self._corrupt("its expires_at is not a whole number", session_id)
+
+    def _damaged_version(self, session_id: str) -> CorruptSessionError:
+        return self._corrupt("its version is not text", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
         return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
