@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from palaver.batches import BatchSessionStore, rounds
 from palaver.cancellation import run_to_end
@@ -35,10 +35,6 @@ DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 
 # What a document takes besides its payload: both parts of its key, its version, its times, its names.
 _OVERHEAD: Final = 16 * 1024
-
-
-class _DeletePage(Protocol):
-    async def __call__(self, sessions: Sessions, /, after: Document | None) -> tuple[int, Document | None]: ...
 
 
 class MongoSessionStore(BatchSessionStore):
@@ -138,10 +134,19 @@ class MongoSessionStore(BatchSessionStore):
             page = await self._page(prefix, after=page[-1]["_id"])
 
     async def purge(self) -> int:
-        return await self._sum_of_pages(Sessions.delete_expired)
+        removed, is_more = await self._run(Sessions.delete_expired)
+        while is_more:
+            count, is_more = await self._run(Sessions.delete_expired)
+            removed += count
+        return removed
 
     async def clear(self) -> int:
-        return await self._sum_of_pages(Sessions.delete_all)
+        # Page by page, so that no command takes long.
+        removed, last = await self._run(partial(Sessions.delete_all, after=None))
+        while last is not None:
+            count, last = await self._run(partial(Sessions.delete_all, after=last))
+            removed += count
+        return removed
 
     async def _open(self) -> None:
         client = await Client.of(self._source)
@@ -169,14 +174,6 @@ class MongoSessionStore(BatchSessionStore):
 
     async def _page(self, prefix: str, after: Document | None = None) -> list[Document]:
         return await self._run(lambda sessions: sessions.page(prefix, after))
-
-    async def _sum_of_pages(self, delete: _DeletePage) -> int:
-        """Remove page by page, so that no command takes long."""
-        removed, last = await self._run(partial(delete, after=None))
-        while last is not None:
-            count, last = await self._run(partial(delete, after=last))
-            removed += count
-        return removed
 
 
 def _check_name(name: str) -> str:

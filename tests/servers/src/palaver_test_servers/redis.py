@@ -223,8 +223,8 @@ class RedisSentinel(Server):
 
     def hang_up(self) -> None:
         """Close the connections of all clients, those of the Sentinel included."""
-        for node in (self, *self.nodes):
-            node.ask("CLIENT", "KILL", "TYPE", "normal")
+        for ask in (self.ask, self.primary.ask, self.replica.ask):
+            ask("CLIENT", "KILL", "TYPE", "normal")
 
     def stop(self) -> None:
         """Let all shut down in order."""
