@@ -65,7 +65,10 @@ class Ground:
         self._seed = seed
         self._location = location
         self._deadline = time.monotonic() + seconds
+        self._first_location = location
+        self._moves = 0
         self._locations: list[str] = [location]
+        """Where there may be something to remove."""
         self._stores: list[TracedStore] = []
         self._names = 0
         self._is_used = False
@@ -101,7 +104,8 @@ class Ground:
 
     def another_location(self) -> str:
         """Return a location that this law has not used yet."""
-        self._locations.append(f"{self._locations[0]}-{len(self._locations)}")
+        self._moves += 1
+        self._locations.append(f"{self._first_location}-{self._moves}")
         return self._locations[-1]
 
     def move(self) -> None:
@@ -119,8 +123,10 @@ class Ground:
         for store in self._stores:
             await store.inner.close()
         self._stores.clear()
+        # A law may close the ground again and again, and go on.
+        left, self._locations = self._locations, [self._location]
         if isinstance(self.harness, Removes):
-            for location in self._locations if self._is_used else ():
+            for location in left if self._is_used else ():
                 self.beat()
                 await self.harness.remove(location)
 
