@@ -32,6 +32,7 @@ T = TypeVar("T")
 DEFAULT_URL: Final = "mongodb://localhost:27017"
 DEFAULT_COLLECTION: Final = "sessions"
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
+DEFAULT_TIMEOUT: Final = 8.0
 
 # What a document takes besides its payload: both parts of its key, its version, its times, its names.
 _OVERHEAD: Final = 16 * 1024
@@ -45,6 +46,8 @@ class MongoSessionStore(BatchSessionStore):
             `AsyncMongoClient`, which the store uses but never closes.
         collection_name: the collection; it is created when it is not there.
         connect_timeout: how many seconds to look for a server that can be used.
+        timeout: how many seconds a server that was found may take for what one call asks of it; `timeoutMS` of a URL
+            or client, which limits the search as well, takes precedence.
         **options: `ttl`, `namespace` and `clock`, as for every store.
 
     Raises:
@@ -57,10 +60,11 @@ class MongoSessionStore(BatchSessionStore):
         *,
         collection_name: str = DEFAULT_COLLECTION,
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT,
         **options: Unpack[StoreOptions],
     ) -> None:
         super().__init__(**options)
-        self._source = Source(url_or_client, connect_timeout)
+        self._source = Source(url_or_client, connect_timeout, timeout)
         self._name = _check_name(collection_name)
         self._documents = Documents(self.namespace, self.clock, self._source.location)
         self._lifecycle = Lifecycle(repr(self))
