@@ -57,7 +57,7 @@ from palaver_mongo import MongoSessionStore
 
 async def main(url, name):
     async with MongoSessionStore(url, collection_name=name) as store:
-        for _ in range(40):
+        for _ in range(20):
             while True:
                 found = await store.read("n")
                 following = Record(str(int(found.payload) + 1).encode(), new_version(), None)
@@ -255,11 +255,11 @@ async def test_processes_that_count(mongodb_url: str, name: str, make: MakeStore
     async with make() as store:
         await store.write("n", record(b"0"))
         command = [sys.executable, "-c", COUNT, mongodb_url, name]
-        processes = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
-        assert [await asyncio.wait_for(process.wait(), 60) for process in processes] == [0] * 3
+        processes = [await asyncio.create_subprocess_exec(*command) for _ in range(8)]
+        assert [await asyncio.wait_for(process.wait(), 60) for process in processes] == [0] * 8
         found = await store.read("n")
         assert found is not None
-        assert found.payload == b"120"
+        assert found.payload == b"160"
 
 
 async def test_largest_payload(make: MakeStore) -> None:
