@@ -125,7 +125,7 @@ class OwnRedisHarness(RedisHarness):
         await asyncio.to_thread(self._start)
 
     async def cut(self, location: str) -> None:
-        await asyncio.to_thread(self._server.hang_up)
+        await asyncio.to_thread(self._server.hang_up, USER)
 
     def _start(self) -> None:
         self._server.start()

@@ -84,10 +84,10 @@ class RedisServer(Server):
                 _tell(connection, answers.readline, answers.read, "AUTH", self.password)
             return _tell(connection, answers.readline, answers.read, *words)
 
-    def hang_up(self) -> None:
-        """Close the connections of all clients."""
+    def hang_up(self, user: str = "default") -> None:
+        """Close the connections of all clients that are this user."""
         for node in self.nodes:
-            node.ask("CLIENT", "KILL", "TYPE", "normal")
+            node.ask("CLIENT", "KILL", "USER", user)
 
     def _own_settings(self) -> list[str]:
         lines = [f'dir "{self.folder.as_posix()}"', *self.settings]
@@ -221,10 +221,14 @@ class RedisSentinel(Server):
         with socket.create_connection(address, timeout=5) as connection, connection.makefile("rb") as answers:
             return _tell(connection, answers.readline, answers.read, *words)
 
-    def hang_up(self) -> None:
-        """Close the connections of all clients, those of the Sentinel included."""
-        for ask in (self.ask, self.primary.ask, self.replica.ask):
-            ask("CLIENT", "KILL", "TYPE", "normal")
+    def hang_up(self, user: str) -> None:
+        """Close the connections of all clients that are this user, and all of those who ask the Sentinel.
+
+        The Sentinel itself is the user `default`: it would take a primary that hangs up for one that is down.
+        """
+        self.ask("CLIENT", "KILL", "TYPE", "normal")
+        for node in self.nodes:
+            node.ask("CLIENT", "KILL", "USER", user)
 
     def stop(self) -> None:
         """Let all shut down in order."""
