@@ -27,7 +27,7 @@ _NOBODY: Final = "127.0.0.1:1"
 
 # What a law waits for again and again: where there is no server, and where a proxy swallows what it says.
 _NO_SERVER: Final = {"connect_timeout": 0.2}
-_BEHIND_A_PROXY: Final = {"connect_timeout": 0.6, "timeout": 1.5}
+_BEHIND_A_PROXY: Final = {"connect_timeout": 0.6, "timeout": 1.0}
 
 
 def harness_of(url: str) -> MongoHarness:
