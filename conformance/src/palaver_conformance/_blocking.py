@@ -9,7 +9,7 @@ import time
 import traceback
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Iterator
@@ -87,15 +87,46 @@ def _noticed(sleep: Any) -> Any:
 
 
 async def longest_stall(work: Awaitable[Any]) -> float:
-    """Do some work and return for how many seconds at most the event loop stood still meanwhile."""
+    """Do some work and return for how many seconds at most it kept the event loop from going on.
+
+    A computer that is busy with something else takes the processor away from this thread: that is not the work's fault.
+    """
     task = asyncio.ensure_future(work)
-    worst, last = 0.0, time.perf_counter()
+    worst, last = 0.0, _Moment.now()
     while not task.done():
         await asyncio.sleep(0)
-        now = time.perf_counter()
-        worst, last = max(worst, now - last), now
+        now = _Moment.now()
+        worst, last = max(worst, now.since(last)), now
     await task
     return worst
+
+
+class _Moment(NamedTuple):
+    """How far a thread has come."""
+
+    wall: float
+    processor: float
+    waits: int
+    """How often it has given the processor away by itself, to wait for something."""
+
+    @classmethod
+    def now(cls) -> Self:
+        return cls(time.perf_counter(), time.thread_time(), _count_waits())
+
+    def since(self, other: Self) -> float:
+        """Return for how long the thread has worked since then, or waited; not for how long it had no processor."""
+        has_waited = self.waits < 0 or self.waits > other.waits
+        return self.wall - other.wall if has_waited else self.processor - other.processor
+
+
+def _count_waits() -> int:
+    """Return -1 where that cannot be known: then all that takes time counts."""
+    try:
+        import resource
+    except ImportError:
+        return -1
+    thread = getattr(resource, "RUSAGE_THREAD", None)
+    return -1 if thread is None else resource.getrusage(thread).ru_nvcsw
 
 
 def _caller() -> str | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from plugins.mongo.tests.harness import OwnMongoHarness, OwnServerHarness, harness_of
 
 from palaver_conformance import SessionStoreSuite
-from palaver_conformance.targets import store_url
+from palaver_test_servers.fixtures import url_from_environment
 
 if TYPE_CHECKING:
     from palaver_conformance import Harness
@@ -19,8 +20,9 @@ class TestMongoSessionStore(SessionStoreSuite):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, mongodb_url: str) -> Harness:
-        return store_url(mongodb_url)
+    def harness(cls, request: pytest.FixtureRequest) -> Harness:
+        url = url_from_environment("PALAVER_MONGODB_URL")
+        return OwnServerHarness(request.getfixturevalue("mongo_server")) if url is None else harness_of(url)
 
 
 class TestMongoSessionStoreOnAReplicaSet(SessionStoreSuite):
@@ -29,4 +31,4 @@ class TestMongoSessionStoreOnAReplicaSet(SessionStoreSuite):
     @pytest.fixture(scope="class")
     @classmethod
     def harness(cls, mongo_replica_set: MongoReplicaSet) -> Harness:
-        return store_url(mongo_replica_set.url)
+        return OwnMongoHarness(mongo_replica_set)

@@ -25,13 +25,6 @@ if TYPE_CHECKING:
 
     MakeStore = Callable[..., MongoSessionStore]
 
-# A monitor of pymongo that is stopped while it connects to a server that is gone leaves its socket to the garbage
-# collector, which warns; the fixture `garbage` has that happen here and not in some later test.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    pytest.mark.usefixtures("garbage"),
-]
-
 
 def record(payload: bytes = b"{}") -> Record:
     return Record(payload, new_version(), None)

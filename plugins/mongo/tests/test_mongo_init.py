@@ -126,7 +126,23 @@ async def test_index_with_other_options(
     async with make() as store:
         assert await store.read("a") is not None
     indexes = await raw.index_information()
-    assert [index.get("expireAfterSeconds") for key, index in indexes.items() if key != "_id_"] == [3600]
+    found = [index["expireAfterSeconds"] for index in indexes.values() if index["key"] == [("expire_date", 1)]]
+    assert found == [3600]
+
+
+@pytest.mark.parametrize("options", [{}, {"unique": True}, {"name": "mine"}])
+async def test_index_for_purge_with_other_options(
+    make: MakeStore, raw: AsyncCollection[dict[str, Any]], options: dict[str, Any]
+) -> None:
+    """An index on the same fields that somebody made otherwise is left as it is."""
+    await raw.create_index(["_id.namespace", "expires_at"], **options)
+    before = await raw.index_information()
+    async with make() as store:
+        await store.write("a", Record(b"{}", "v", None))
+    async with make() as store:
+        assert await store.read("a") is not None
+    after = await raw.index_information()
+    assert {name: after[name] for name in before} == before
 
 
 async def test_collection_with_a_collation(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:

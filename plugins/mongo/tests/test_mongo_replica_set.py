@@ -18,12 +18,6 @@ if TYPE_CHECKING:
 
     from palaver_test_servers.mongo import MongoReplicaSet, MongoServer
 
-# A monitor of pymongo that is stopped while it connects to a server that is gone leaves its socket to the garbage
-# collector, which warns; the fixture `garbage` has that happen here and not in some later test.
-pytestmark = [
-    pytest.mark.filterwarnings("ignore:unclosed <socket:ResourceWarning"),
-    pytest.mark.usefixtures("garbage"),
-]
 
 T = TypeVar("T")
 

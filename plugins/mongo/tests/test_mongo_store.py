@@ -6,10 +6,13 @@ import asyncio
 import os
 import sys
 import unicodedata
+import uuid
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pymongo import AsyncMongoClient
+from pymongo.monitoring import CommandListener
 
 from palaver import (
     ABSENT,
@@ -20,13 +23,13 @@ from palaver import (
     SystemClock,
     new_version,
 )
+from palaver_mongo import MongoSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from pymongo.asynchronous.collection import AsyncCollection
-
-    from palaver_mongo import MongoSessionStore
+    from pymongo.monitoring import CommandFailedEvent, CommandStartedEvent, CommandSucceededEvent
 
     MakeStore = Callable[..., MongoSessionStore]
 
@@ -54,7 +57,7 @@ from palaver_mongo import MongoSessionStore
 
 async def main(url, name):
     async with MongoSessionStore(url, collection_name=name) as store:
-        for _ in range(40):
+        for _ in range(20):
             while True:
                 found = await store.read("n")
                 following = Record(str(int(found.payload) + 1).encode(), new_version(), None)
@@ -252,11 +255,11 @@ async def test_processes_that_count(mongodb_url: str, name: str, make: MakeStore
     async with make() as store:
         await store.write("n", record(b"0"))
         command = [sys.executable, "-c", COUNT, mongodb_url, name]
-        processes = [await asyncio.create_subprocess_exec(*command) for _ in range(3)]
-        assert [await asyncio.wait_for(process.wait(), 60) for process in processes] == [0] * 3
+        processes = [await asyncio.create_subprocess_exec(*command) for _ in range(8)]
+        assert [await asyncio.wait_for(process.wait(), 60) for process in processes] == [0] * 8
         found = await store.read("n")
         assert found is not None
-        assert found.payload == b"120"
+        assert found.payload == b"160"
 
 
 async def test_largest_payload(make: MakeStore) -> None:
@@ -372,6 +375,81 @@ async def test_many_pages(make: MakeStore, clock: ManualClock) -> None:
         assert await store.clear() == 1500
         assert [each async for each in store.scan()] == []
         assert await other.read("x") is not None
+
+
+async def test_purge_costs_what_has_expired(mongodb_url: str, clock: ManualClock) -> None:
+    """However many sessions live, purge looks at those that have expired and at few besides."""
+    # In a database of its own, because the server notes what it does database by database.
+    database = f"test_{uuid.uuid4().hex}"
+    client: AsyncMongoClient[dict[str, Any]] = await asyncio.to_thread(AsyncMongoClient, mongodb_url)
+    address, mark, query = mongodb_url.partition("?")
+    url = f"{address.rstrip('/')}/{database}{mark}{query}"
+    expiries = {"live": clock.now() + 2, "expired": clock.now() + 1, "for ever": None}
+    items = [(f"{kind} {number}", record(expires_at=expiries[kind])) for number in range(400) for kind in expiries]
+    try:
+        async with MongoSessionStore(url, clock=clock) as store:
+            async with MongoSessionStore(url, clock=clock, namespace="other") as other:
+                await other.write_many(items)
+            await store.write_many(
+                [*items, *((f"also {kind}", record(expires_at=expiries[kind])) for kind in expiries)]
+            )
+            clock.advance(0.001)
+            await client[database].command("profile", 2)
+            assert await store.purge() == 401
+            assert await store.purge() == 0
+        purges = await client[database]["system.profile"].find({"op": {"$in": ["query", "remove"]}}).to_list()
+        assert len(purges) == 4
+        assert sum(each["docsExamined"] for each in purges) == 2 * 401
+        assert sum(each["keysExamined"] for each in purges) < 3 * 401
+        finds = [each["planSummary"] for each in purges if each["op"] == "query"]
+        assert finds == ["IXSCAN { _id.namespace: 1, expires_at: 1 }"] * 3
+    finally:
+        await client.drop_database(database)
+        await client.close()
+
+
+async def test_purge_leaves_what_is_no_session(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:
+    """Documents that somebody else put beside the sessions are not purged, whatever expiry they have."""
+    strange: list[dict[str, Any]] = [
+        {"id": "a", "namespace": "n"},
+        {"namespace": "n", "id": "a", "more": 1},
+        {"namespace": "n", "id": 7},
+        {"namespace": "n"},
+    ]
+    await raw.insert_many([{"_id": key, "expires_at": 1} for key in strange])
+    async with make(namespace="n") as store:
+        await store.write("a", record(expires_at=1))
+        assert await store.purge() == 1
+    assert await raw.count_documents({}) == len(strange)
+
+
+async def test_pages_are_full(make: MakeStore, mongodb_url: str, name: str) -> None:
+    """A scan asks for a thousand sessions at a time."""
+    heard = _Commands()
+    client: AsyncMongoClient[Any] = await asyncio.to_thread(AsyncMongoClient, mongodb_url, event_listeners=[heard])
+    try:
+        async with MongoSessionStore(client, collection_name=name) as store:
+            await store.write_many([(f"{number:04}", record()) for number in range(1999)])
+            assert len([each async for each in store.scan()]) == 1999
+        assert heard.names.count("find") == 3
+    finally:
+        await client.close()
+
+
+class _Commands(CommandListener):
+    """Notes the names of commands."""
+
+    def __init__(self) -> None:
+        self.names: list[str] = []
+
+    def started(self, event: CommandStartedEvent) -> None:
+        self.names.append(event.command_name)
+
+    def succeeded(self, event: CommandSucceededEvent) -> None:
+        """Nothing to note."""
+
+    def failed(self, event: CommandFailedEvent) -> None:
+        """Nothing to note."""
 
 
 async def test_scan_left_early(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:

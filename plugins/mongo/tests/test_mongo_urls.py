@@ -23,7 +23,7 @@ def test_as_in_the_seed() -> None:
 def test_options_in_the_url() -> None:
     """Palaver's options in a URL are the store's, pymongo's are left to it, and keywords take precedence."""
     store = open_store(
-        "mongodb://h1,h2:27018/shop?ttl=60&replicaSet=rs&namespace=a%26b&collection_name=c&connect_timeout=2&tls=true",
+        "mongodb://h1,h2:27018/shop?ttl=60&replicaSet=rs&namespace=a%26b&collection_name=c&connect_timeout=2&timeout=3&tls=true",
         namespace="other",
     )
     assert isinstance(store, MongoSessionStore)
@@ -44,6 +44,7 @@ BAD_URLS = [
     "mongodb://localhost/?ttl=60&ttl=70",
     "mongodb://localhost/?connect_timeout=0",
     "mongodb://localhost/?connect_timeout=inf",
+    "mongodb://localhost/?timeout=0",
     "mongodb://localhost/?collection_name=",
     "mongodb://localhost/?w=0",
     "mongodb://localhost/?w=-1",
@@ -76,6 +77,8 @@ def test_bad_connect_timeout(seconds: float) -> None:
     """A time that is not a positive number of seconds is refused at once."""
     with pytest.raises(InvalidOptionError, match="connect_timeout"):
         MongoSessionStore(connect_timeout=seconds)
+    with pytest.raises(InvalidOptionError, match="timeout"):
+        MongoSessionStore(timeout=seconds)
 
 
 def test_neither_url_nor_client() -> None:

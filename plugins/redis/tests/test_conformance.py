@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from plugins.redis.tests.harness import OwnRedisHarness, OwnServerHarness, harness_of
 
 from palaver_conformance import SessionStoreSuite
-from palaver_conformance.targets import store_url
+from palaver_test_servers.fixtures import url_from_environment
 
 if TYPE_CHECKING:
     from palaver_conformance import Harness
@@ -19,8 +20,9 @@ class TestRedisSessionStore(SessionStoreSuite):
 
     @pytest.fixture(scope="class")
     @classmethod
-    def harness(cls, redis_url: str) -> Harness:
-        return store_url(redis_url)
+    def harness(cls, request: pytest.FixtureRequest) -> Harness:
+        url = url_from_environment("PALAVER_REDIS_URL")
+        return OwnServerHarness(request.getfixturevalue("redis_server")) if url is None else harness_of(url)
 
 
 class TestRedisSessionStoreOnACluster(SessionStoreSuite):
@@ -29,7 +31,7 @@ class TestRedisSessionStoreOnACluster(SessionStoreSuite):
     @pytest.fixture(scope="class")
     @classmethod
     def harness(cls, redis_cluster: RedisCluster) -> Harness:
-        return store_url(redis_cluster.url)
+        return OwnRedisHarness(redis_cluster)
 
 
 class TestRedisSessionStoreThroughSentinel(SessionStoreSuite):
@@ -38,4 +40,4 @@ class TestRedisSessionStoreThroughSentinel(SessionStoreSuite):
     @pytest.fixture(scope="class")
     @classmethod
     def harness(cls, redis_sentinel: RedisSentinel) -> Harness:
-        return store_url(redis_sentinel.url)
+        return OwnRedisHarness(redis_sentinel)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from contextlib import closing
+import socket
+from contextlib import closing, suppress
 from typing import TYPE_CHECKING
 
 import pytest
@@ -39,6 +40,38 @@ def test_kill_and_start_again(server: MongoServer) -> None:
         assert client.palaver.things.find_one() == {"_id": 1}
     with closing(server.connect(anonymous=True)) as client, pytest.raises(pymongo.errors.OperationFailure):
         client.palaver.things.find_one()
+
+
+def test_refusing(mongo_server: MongoServer) -> None:
+    """A server refuses what reads or changes data for as long as it is told to, and has what it had."""
+    with closing(mongo_server.connect()) as client:
+        client.palaver.things.replace_one({"_id": 1}, {"_id": 1}, upsert=True)
+        mongo_server.refuse_all()
+        try:
+            for call in (client.palaver.things.find_one, lambda: client.palaver.things.insert_one({"_id": 2})):
+                with pytest.raises(pymongo.errors.OperationFailure):
+                    call()
+        finally:
+            mongo_server.refuse_nothing()
+        assert list(client.palaver.things.find()) == [{"_id": 1}]
+
+
+def test_hanging_up(mongo_server: MongoServer) -> None:
+    """A server closes the connections of its clients, and goes on."""
+    with socket.create_connection(("127.0.0.1", mongo_server.port), timeout=5) as client:
+        mongo_server.hang_up()
+        with suppress(ConnectionResetError):
+            assert client.recv(1) == b""
+    assert mongo_server.is_ready()
+
+
+def test_user_twice(mongo_server: MongoServer) -> None:
+    """A user who is there already gets the new password."""
+    for password in ("one", "two"):
+        mongo_server.add_user("twice", password)
+        url = f"mongodb://twice:{password}@{mongo_server.address}/?authSource=admin"
+        with closing(pymongo.MongoClient(url)) as client:
+            assert client.admin.command("ping")["ok"] == 1
 
 
 def test_stop_twice(server: MongoServer) -> None:

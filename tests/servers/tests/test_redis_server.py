@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from importlib import util
 from typing import TYPE_CHECKING
 
@@ -35,6 +36,28 @@ def test_kill_and_start_again(server: RedisServer) -> None:
     assert "maxmemory:5242880" in server.ask("INFO", "memory")
     server.password = "wrong"
     assert server.ask("PING").startswith("NOAUTH")
+
+
+def test_hang_up(redis_cluster: RedisCluster) -> None:
+    """Servers close the connections of a user, and go on."""
+    clients = [socket.create_connection(("127.0.0.1", node.port), timeout=5) for node in redis_cluster.nodes]
+    redis_cluster.hang_up("nobody")
+    for client in clients:
+        client.sendall(b"PING\r\n")
+        assert client.recv(7) == b"+PONG\r\n"
+    redis_cluster.hang_up()
+    for client in clients:
+        with client:
+            assert client.recv(1) == b""
+    assert all(node.is_ready() for node in redis_cluster.nodes)
+
+
+def test_hang_up_behind_sentinel(redis_sentinel: RedisSentinel) -> None:
+    """A Sentinel closes the connections of those who ask it, and goes on."""
+    with socket.create_connection(("127.0.0.1", redis_sentinel.port), timeout=5) as client:
+        redis_sentinel.hang_up("nobody")
+        assert client.recv(1) == b""
+    assert redis_sentinel.is_ready()
 
 
 def test_stop(server: RedisServer) -> None:

@@ -26,9 +26,6 @@ Document = dict[str, Any]
 
 DEFAULT_DATABASE: Final = "palaver"
 
-# How many seconds a server that was found may take for what one call asks of it.
-_ANSWER_TIMEOUT: Final = 8.0
-
 # How many seconds to take leave of a server, which may be gone.
 _LEAVE_TIMEOUT: Final = 0.5
 
@@ -92,4 +89,4 @@ class Client:
     def _timeout(self) -> float:
         """Return how many seconds the next call may take: fewer as long as no server is known that can be used."""
         is_known = self._client.topology_description.has_writable_server()
-        return self._client.options.timeout or (_ANSWER_TIMEOUT if is_known else self._source.connect_timeout)
+        return self._client.options.timeout or (self._source.timeout if is_known else self._source.connect_timeout)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from pymongo import UpdateOne
     from pymongo.asynchronous.collection import AsyncCollection
+    from pymongo.asynchronous.cursor import AsyncCursor
 
     from palaver.record import Absent, Record
     from palaver_mongo._client import Document
@@ -94,14 +95,15 @@ class Sessions:
         fields = {"version": 1, "expires_at": 1, "payload": {"$type": "$payload"}}
         return await self._page({"_id": self._range(prefix, after)}, fields)
 
-    async def delete_expired(self, after: Document | None) -> tuple[int, Document | None]:
-        """Remove the next expired documents; return how many, and the last one's key, None at the end."""
-        expired = {"expires_at": {"$lte": Int64(self._documents.clock.now()), "$type": ["int", "long"]}}
-        page = await self._page({"_id": self._range("", after), **expired}, {"_id": 1})
+    async def delete_expired(self) -> tuple[int, bool]:
+        """Remove some that have expired; return how many, and whether there may be more of them."""
+        expired = self._expired()
+        page = await _one_answer(self._collection.find(expired, {"_id": 1}))
         if not page:
-            return 0, None
-        deleted = await self._collection.delete_many({"_id": _span(page), **expired})
-        return deleted.deleted_count, page[-1]["_id"]
+            return 0, False
+        # Asked again what has expired: somebody may have saved one of them meanwhile.
+        deleted = await self._collection.delete_many({"_id": {"$in": [each["_id"] for each in page]}, **expired})
+        return deleted.deleted_count, True
 
     async def delete_all(self, after: Document | None) -> tuple[int, Document | None]:
         """Remove the next documents; return how many of them were live, and the last one's key, None at the end."""
@@ -137,13 +139,21 @@ class Sessions:
         return {}
 
     async def _page(self, wanted: Document, fields: Document) -> list[Document]:
-        # A negative limit: all in one answer, and nothing stays open on the server.
-        return await self._collection.find(wanted, fields).sort("_id").limit(-_PAGE_SIZE).to_list()
+        return await _one_answer(self._collection.find(wanted, fields).sort("_id"))
 
     def _range(self, start: str, after: Document | None) -> Document:
         # An object is after all texts.
         first = {"$gte": self._documents.key(start)} if after is None else {"$gt": after}
         return {**first, "$lt": self._documents.key({})}
+
+    def _expired(self) -> Document:
+        # An index serves the first two conditions (see `_schema`); the others leave alone what is no session.
+        return {
+            "_id.namespace": self._documents.namespace,
+            "expires_at": {"$lte": Int64(self._documents.clock.now()), "$type": ["int", "long"]},
+            "_id.id": {"$type": "string"},
+            "$expr": {"$eq": ["$_id", {"namespace": {"$literal": self._documents.namespace}, "id": "$_id.id"}]},
+        }
 
     def _live(self) -> Document:
         now = Int64(self._documents.clock.now())
@@ -162,6 +172,12 @@ class Sessions:
 
     def _unavailable(self, code: int) -> StoreUnavailableError:
         return StoreUnavailableError(explain_code(code), store=self._documents.location)
+
+
+async def _one_answer(cursor: AsyncCursor[Document]) -> list[Document]:
+    """Return a page of what a cursor finds; nothing stays open on the server, as the negative limit tells it."""
+    # Without a batch size the only answer would have 101 documents.
+    return await cursor.limit(-_PAGE_SIZE).batch_size(_PAGE_SIZE).to_list()
 
 
 def _span(page: list[Document]) -> Document:

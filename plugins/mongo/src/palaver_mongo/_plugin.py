@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
     from palaver.store import SessionStore
 
-_OWN: Final[dict[str, Callable[[str], Any]]] = {"collection_name": str, "connect_timeout": float}
+_OWN: Final[dict[str, Callable[[str], Any]]] = {"collection_name": str, "connect_timeout": float, "timeout": float}
 _PALAVERS: Final = frozenset({"ttl", "namespace", *_OWN})
 
 

@@ -1,4 +1,4 @@
-"""Making a collection ready: its index, and what it must not be."""
+"""Making a collection ready: its indexes, and what it must not be."""
 
 from __future__ import annotations
 
@@ -24,6 +24,10 @@ _MIN_WIRE_VERSION: Final = 13
 # The server removes by its own clock what the bots judge by theirs: a margin for clocks that do not agree.
 _MARGIN_SECONDS: Final = 3600
 
+# By namespace, because purge is about one; those that never expire need no place in it.
+_PURGE_KEYS: Final = ("_id.namespace", "expires_at")
+_CAN_EXPIRE: Final = {"expires_at": {"$type": ["int", "long"]}}
+
 # IndexOptionsConflict and IndexKeySpecsConflict.
 _INDEX_CONFLICTS: Final = frozenset({85, 86})
 
@@ -40,13 +44,14 @@ async def check_server(collection: AsyncCollection[Document], location: str) -> 
 
 
 async def prepare(collection: AsyncCollection[Document], location: str) -> None:
-    """Create the collection and its index unless they are there.
+    """Create the collection and its indexes unless they are there.
 
     Raises:
         StoreUnavailableError: no sessions can be kept in that collection.
     """
     await _check_options(collection, location)
-    await _create_index(collection)
+    await _create_expiry_index(collection)
+    await _create_purge_index(collection)
 
 
 async def _check_options(collection: AsyncCollection[Document], location: str) -> None:
@@ -65,7 +70,8 @@ def _fault(options: Mapping[str, Any]) -> str | None:
     return None
 
 
-async def _create_index(collection: AsyncCollection[Document]) -> None:
+async def _create_expiry_index(collection: AsyncCollection[Document]) -> None:
+    """Have the server remove what has expired long ago, by its own clock."""
     try:
         await collection.create_index(EXPIRE_DATE, expireAfterSeconds=_MARGIN_SECONDS)
     except OperationFailure as error:
@@ -74,3 +80,13 @@ async def _create_index(collection: AsyncCollection[Document]) -> None:
         # Somebody made it with another margin.
         index = {"keyPattern": {EXPIRE_DATE: 1}, "expireAfterSeconds": _MARGIN_SECONDS}
         await collection.database.command("collMod", collection.name, index=index)
+
+
+async def _create_purge_index(collection: AsyncCollection[Document]) -> None:
+    """Have purge find what has expired by the bots' clock without looking at anything else."""
+    try:
+        await collection.create_index(_PURGE_KEYS, partialFilterExpression=_CAN_EXPIRE)
+    except OperationFailure as error:
+        # Somebody made one of these fields that has other sessions in it, too: it serves as well.
+        if error.code not in _INDEX_CONFLICTS:
+            raise

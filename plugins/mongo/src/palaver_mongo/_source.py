@@ -29,14 +29,16 @@ class Source:
     Args:
         url_or_client: a MongoDB URL, or a client that somebody else closes.
         connect_timeout: how many seconds to look for a server that can be used.
+        timeout: how many seconds a server that was found may take for what one call asks of it.
 
     Raises:
-        InvalidOptionError: the URL, one of its options or the time cannot be used.
+        InvalidOptionError: the URL, one of its options or a time cannot be used.
     """
 
-    def __init__(self, url_or_client: str | AsyncMongoClient[Any], connect_timeout: float) -> None:
+    def __init__(self, url_or_client: str | AsyncMongoClient[Any], connect_timeout: float, timeout: float) -> None:
         self.given = url_or_client
-        self.connect_timeout = _check_timeout(connect_timeout)
+        self.connect_timeout = _check_seconds(connect_timeout, "connect_timeout")
+        self.timeout = _check_seconds(timeout, "timeout")
         self.defaults: dict[str, Any] = {}
         """What a client is made with besides the URL."""
         if isinstance(url_or_client, str):
@@ -100,7 +102,7 @@ def _write_concern(asked: Mapping[str, Any]) -> WriteConcern:
         raise InvalidOptionError(f"this write concern cannot be: {error}", option="url") from error
 
 
-def _check_timeout(seconds: float) -> float:
+def _check_seconds(seconds: float, option: str) -> float:
     if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option="connect_timeout")
+        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option=option)
     return float(seconds)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from palaver.batches import BatchSessionStore, rounds
 from palaver.cancellation import run_to_end
@@ -32,13 +32,10 @@ T = TypeVar("T")
 DEFAULT_URL: Final = "mongodb://localhost:27017"
 DEFAULT_COLLECTION: Final = "sessions"
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
+DEFAULT_TIMEOUT: Final = 8.0
 
 # What a document takes besides its payload: both parts of its key, its version, its times, its names.
 _OVERHEAD: Final = 16 * 1024
-
-
-class _DeletePage(Protocol):
-    async def __call__(self, sessions: Sessions, /, after: Document | None) -> tuple[int, Document | None]: ...
 
 
 class MongoSessionStore(BatchSessionStore):
@@ -49,6 +46,8 @@ class MongoSessionStore(BatchSessionStore):
             `AsyncMongoClient`, which the store uses but never closes.
         collection_name: the collection; it is created when it is not there.
         connect_timeout: how many seconds to look for a server that can be used.
+        timeout: how many seconds a server that was found may take for what one call asks of it; `timeoutMS` of a URL
+            or client, which limits the search as well, takes precedence.
         **options: `ttl`, `namespace` and `clock`, as for every store.
 
     Raises:
@@ -61,10 +60,11 @@ class MongoSessionStore(BatchSessionStore):
         *,
         collection_name: str = DEFAULT_COLLECTION,
         connect_timeout: float = DEFAULT_CONNECT_TIMEOUT,
+        timeout: float = DEFAULT_TIMEOUT,
         **options: Unpack[StoreOptions],
     ) -> None:
         super().__init__(**options)
-        self._source = Source(url_or_client, connect_timeout)
+        self._source = Source(url_or_client, connect_timeout, timeout)
         self._name = _check_name(collection_name)
         self._documents = Documents(self.namespace, self.clock, self._source.location)
         self._lifecycle = Lifecycle(repr(self))
@@ -138,10 +138,19 @@ class MongoSessionStore(BatchSessionStore):
             page = await self._page(prefix, after=page[-1]["_id"])
 
     async def purge(self) -> int:
-        return await self._sum_of_pages(Sessions.delete_expired)
+        removed, is_more = await self._run(Sessions.delete_expired)
+        while is_more:
+            count, is_more = await self._run(Sessions.delete_expired)
+            removed += count
+        return removed
 
     async def clear(self) -> int:
-        return await self._sum_of_pages(Sessions.delete_all)
+        # Page by page, so that no command takes long.
+        removed, last = await self._run(partial(Sessions.delete_all, after=None))
+        while last is not None:
+            count, last = await self._run(partial(Sessions.delete_all, after=last))
+            removed += count
+        return removed
 
     async def _open(self) -> None:
         client = await Client.of(self._source)
@@ -169,14 +178,6 @@ class MongoSessionStore(BatchSessionStore):
 
     async def _page(self, prefix: str, after: Document | None = None) -> list[Document]:
         return await self._run(lambda sessions: sessions.page(prefix, after))
-
-    async def _sum_of_pages(self, delete: _DeletePage) -> int:
-        """Remove page by page, so that no command takes long."""
-        removed, last = await self._run(partial(delete, after=None))
-        while last is not None:
-            count, last = await self._run(partial(delete, after=last))
-            removed += count
-        return removed
 
 
 def _check_name(name: str) -> str:

@@ -171,6 +171,10 @@ class RedisSessionStore(BatchSessionStore):
                         yield session_id
 
     async def purge(self) -> int:
+        """Remove what has expired, for those who cannot wait until the server does it by itself.
+
+        It looks at every key of the server, a page at a time: each session has a key of its own, and no list of them.
+        """
         return await self._remove(PURGE, EXPIRED)
 
     async def clear(self) -> int:

@@ -25,6 +25,15 @@ _REPLICA_SET: Final = "palaver"
 _USER: Final = "root"
 _LOOK_AGAIN: Final = 0.05
 
+# https://www.mongodb.com/docs/manual/reference/error-codes/
+_USER_IS_THERE: Final = 51003
+_OUT_OF_DISK_SPACE: Final = 14031
+
+_DATA_COMMANDS: Final = (
+    *("find", "getMore", "aggregate", "count", "insert", "update", "delete", "findAndModify"),
+    *("listCollections", "listIndexes", "create", "createIndexes", "collMod"),
+)
+
 
 class MongoServer(Server):
     """A `mongod` of its own.
@@ -99,6 +108,35 @@ class MongoServer(Server):
         url = f"mongodb://{self.address}/" if anonymous else self.url
         return MongoClient(url, directConnection=True, serverSelectionTimeoutMS=500, **tls)
 
+    def add_user(self, name: str, password: str) -> None:
+        """Let a user in who may do everything; one who is there already gets this password."""
+        from pymongo.errors import OperationFailure
+
+        with closing(self.connect()) as client:
+            try:
+                client.admin.command("createUser", name, pwd=password, roles=["root"])
+            except OperationFailure as error:
+                if error.code != _USER_IS_THERE:
+                    raise
+                client.admin.command("updateUser", name, pwd=password, roles=["root"])
+
+    def refuse_all(self) -> None:
+        """Let every command of a client that reads or changes data fail, as it does when the disk is full."""
+        self._fail("alwaysOn", failCommands=_DATA_COMMANDS, errorCode=_OUT_OF_DISK_SPACE)
+
+    def refuse_nothing(self) -> None:
+        """Let commands be done again."""
+        self._fail("off")
+
+    def hang_up(self) -> None:
+        """Close the connections of all clients: there is no command for it, they end with the server."""
+        self.kill()
+        self.start()
+
+    def _fail(self, mode: str, **data: object) -> None:
+        with closing(self.connect()) as client:
+            client.admin.command({"configureFailPoint": "failCommand", "mode": mode, "data": data})
+
     @property
     def _data(self) -> Path:
         return self.folder / "data"
@@ -152,6 +190,25 @@ class MongoReplicaSet:
             RuntimeError: they do not agree on one in time.
         """
         return _wait_for(lambda: next(filter(_is_primary, self.members), None), "primary")
+
+    def add_user(self, name: str, password: str) -> None:
+        """Let a user in who may do everything."""
+        self.primary().add_user(name, password)
+
+    def refuse_all(self) -> None:
+        """Let every command of a client that reads or changes data fail on all of them."""
+        for member in self.members:
+            member.refuse_all()
+
+    def refuse_nothing(self) -> None:
+        """Let commands be done again."""
+        for member in self.members:
+            member.refuse_nothing()
+
+    def hang_up(self) -> None:
+        """Close the connections of all clients to the primary, which ends with it, and wait for the next primary."""
+        self.primary().hang_up()
+        self._wait_until_copied()
 
     def _initiate(self) -> None:
         members = [{"_id": number, "host": member.address} for number, member in enumerate(self.members)]

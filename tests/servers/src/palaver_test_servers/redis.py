@@ -52,6 +52,7 @@ class RedisServer(Server):
         self.password = password
         self.certificate = certificate
         self.settings = list(settings)
+        self.nodes: list[RedisServer] = [self]
 
     @property
     def url(self) -> str:
@@ -82,6 +83,11 @@ class RedisServer(Server):
             if self.password is not None:
                 _tell(connection, answers.readline, answers.read, "AUTH", self.password)
             return _tell(connection, answers.readline, answers.read, *words)
+
+    def hang_up(self, user: str = "default") -> None:
+        """Close the connections of all clients that are this user."""
+        for node in self.nodes:
+            node.ask("CLIENT", "KILL", "USER", user)
 
     def _own_settings(self) -> list[str]:
         lines = [f'dir "{self.folder.as_posix()}"', *self.settings]
@@ -116,7 +122,7 @@ class RedisCluster(RedisServer):
             (folder / number).mkdir()
         super().__init__(folder / "1", settings=_CLUSTER_SETTINGS)
         others = [RedisServer(folder / number, settings=_CLUSTER_SETTINGS) for number in ("2", "3")]
-        self.nodes: list[RedisServer] = [self, *others]
+        self.nodes = [self, *others]
         for node in self.nodes:
             node.port = _port_in_cluster()
 
@@ -172,6 +178,7 @@ class RedisSentinel(Server):
         super().__init__(folder / "sentinel")
         self.primary = RedisServer(folder / "primary")
         self.replica = RedisServer(folder / "replica", settings=[f"replicaof 127.0.0.1 {self.primary.port}"])
+        self.nodes = [self.primary, self.replica]
 
     @property
     def url(self) -> str:
@@ -213,6 +220,15 @@ class RedisSentinel(Server):
         address = ("127.0.0.1", self.port)
         with socket.create_connection(address, timeout=5) as connection, connection.makefile("rb") as answers:
             return _tell(connection, answers.readline, answers.read, *words)
+
+    def hang_up(self, user: str) -> None:
+        """Close the connections of all clients that are this user, and all of those who ask the Sentinel.
+
+        The Sentinel itself is the user `default`: it would take a primary that hangs up for one that is down.
+        """
+        self.ask("CLIENT", "KILL", "TYPE", "normal")
+        for node in self.nodes:
+            node.ask("CLIENT", "KILL", "USER", user)
 
     def stop(self) -> None:
         """Let all shut down in order."""

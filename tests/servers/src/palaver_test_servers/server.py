@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-import atexit
 import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
 from typing import TYPE_CHECKING, Final, Self
+
+from palaver_test_servers._watcher import forget, watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -73,7 +74,7 @@ class Server(ABC):
             self.prepare()
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        atexit.register(self.kill)
+        watch(self._process.pid)
         self._wait_until_ready()
         return self
 
@@ -106,8 +107,8 @@ class Server(ABC):
         except subprocess.TimeoutExpired:
             self._process.kill()
             self._process.wait(timeout)
+        forget(self._process.pid)
         self._process = None
-        atexit.unregister(self.kill)
 
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
