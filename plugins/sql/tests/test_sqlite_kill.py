@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-KILLS = 80
+KILLS = 200
 EARLY_KILLS = 20
 """So many writers are killed while they open the store; all others after their first save."""
 
