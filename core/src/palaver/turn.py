@@ -58,11 +58,6 @@ class Engine:
         self.initial = b"{}"
         """The encoded initial state."""
 
-    @property
-    def is_alone(self) -> bool:
-        """Whether no other turn runs now."""
-        return len(self.queue) == 1
-
     async def init(self) -> None:
         """Open the store."""
         await self.store.init()
@@ -109,7 +104,7 @@ class Turn:
             self._engine.queue.leave(self._id)
 
     def _read(self) -> Awaitable[Record | None]:
-        return self._engine.round_trips.read(self._id, is_alone=self._engine.is_alone)
+        return self._engine.round_trips.read(self._id, is_alone=self._engine.queue.is_alone)
 
     async def _save(self) -> None:
         """Save everything, or nothing."""
@@ -151,7 +146,7 @@ class Turn:
         if not engine.can_swap:
             return self._write(record)
         expected = ABSENT if self._record is None else self._record.version
-        return engine.round_trips.swap(self._id, record, expected, is_alone=engine.is_alone)
+        return engine.round_trips.swap(self._id, record, expected, is_alone=engine.queue.is_alone)
 
     async def _write(self, record: Record) -> bool:
         """Save without compare-and-swap: the last writer wins among processes, as the store's author has declared."""

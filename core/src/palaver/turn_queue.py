@@ -34,6 +34,11 @@ class TurnQueue:
     def __len__(self) -> int:
         return len(self._lines)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether a single session has a turn now."""
+        return len(self._lines) == 1
+
     async def enter(self, session_id: str) -> None:
         """Wait for the turn; whoever returns from here must call `leave`.
 

@@ -49,14 +49,15 @@ class Shelf:
 
     def put(self, key: Key, record: Record) -> None:
         """Store a record, which is now the one that was used last."""
+        namespace, session_id = key
         former = self._records.get(key)
         self._records[key] = record
         if former is None:
-            self._calendars[key[0]].add(key[1], record.expires_at)
+            self._calendars[namespace].add(session_id, record.expires_at)
             if len(self._records) > self.limit:
                 self._evict()
             return
-        self._calendars[key[0]].move(key[1], former.expires_at, record.expires_at)
+        self._calendars[namespace].move(session_id, former.expires_at, record.expires_at)
         self._records.move_to_end(key)
 
     def remove(self, key: Key) -> None:

@@ -58,7 +58,7 @@ class MemorySessionStore(SessionStore):
 
     async def read(self, session_id: str) -> Record | None:
         self._lifecycle.require_open()
-        return self._live(session_id)
+        return self._live(self._key(session_id))
 
     async def write(self, session_id: str, record: Record) -> None:
         self._lifecycle.require_open()
@@ -74,7 +74,7 @@ class MemorySessionStore(SessionStore):
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         self._lifecycle.require_open()
-        return [self._live(session_id) for session_id in session_ids]
+        return [self._live(self._key(session_id)) for session_id in session_ids]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         self._lifecycle.require_open()
@@ -87,10 +87,11 @@ class MemorySessionStore(SessionStore):
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         self._lifecycle.require_open()
-        live = self._live(session_id)
+        key = self._key(session_id)
+        live = self._live(key)
         if live is None:
             return False
-        self._shelf.put(self._key(session_id), replace(live, expires_at=expires_at))
+        self._shelf.put(key, replace(live, expires_at=expires_at))
         return True
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
@@ -115,14 +116,15 @@ class MemorySessionStore(SessionStore):
         record = self._shelf.peek(self._key(session_id))
         return record is not None and not record.is_expired(self.clock.now())
 
-    def _live(self, session_id: str) -> Record | None:
-        record = self._shelf.get(self._key(session_id))
+    def _live(self, key: Key) -> Record | None:
+        record = self._shelf.get(key)
         return None if record is None or record.is_expired(self.clock.now()) else record
 
     def _swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        decision = decide_swap(self._live(session_id), record, expected)
+        key = self._key(session_id)
+        decision = decide_swap(self._live(key), record, expected)
         if decision is SwapDecision.STORE:
-            self._shelf.put(self._key(session_id), record)
+            self._shelf.put(key, record)
         return decision is not SwapDecision.REFUSE
 
 
