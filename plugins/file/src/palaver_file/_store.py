@@ -150,11 +150,13 @@ class FileSessionStore(SessionStore):
 
     async def _run_by_shard(self, job: Callable[[Sequence[ItemT]], list[T]], items: Sequence[ItemT]) -> list[T]:
         """Do a job for items in a few parts: the items of a shard, and so those of a session, in one and in order."""
-        places: dict[int, list[int]] = {}
+        shards: dict[str, list[int]] = {}
         for place, item in enumerate(items):
-            places.setdefault(int(address_of(item[0]).shard, 16) % _SAVES_AT_ONCE, []).append(place)
-        parts = await self._run_all(job, [[items[place] for place in part] for part in places.values()])
-        answers = dict(zip(_flat(places.values()), _flat(parts), strict=True))
+            shards.setdefault(address_of(item[0]).shard, []).append(place)
+        groups = list(shards.values())
+        places = [list(_flat(groups[start::_SAVES_AT_ONCE])) for start in range(min(_SAVES_AT_ONCE, len(groups)))]
+        parts = await self._run_all(job, [[items[place] for place in part] for part in places])
+        answers = dict(zip(_flat(places), _flat(parts), strict=True))
         return [answers[place] for place in range(len(items))]
 
     def _start(self, job: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
