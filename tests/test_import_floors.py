@@ -16,7 +16,7 @@ FLOORS: Final = (
     {"record", "session_ids", "json_state", "codec", "urls", "lifecycle", "cancellation", "threads"},
     {"store", "batches"},
     {"hookspecs", "drivers"},
-    {"turn_queue", "round_trips", "changes", "session", "sessions"},
+    {"turn_queue", "round_trips", "changes", "session", "turn", "sessions"},
     {"context", "bot", "console", "terminal", "nickname", "cli", "__main__"},
 )
 FLOOR_OF: Final = {module: number for number, floor in enumerate(FLOORS) for module in floor}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from datetime import datetime
 from decimal import Decimal
 from enum import Enum, IntEnum
@@ -71,6 +72,8 @@ class Text(str):
         (Colour.RED, "state.x", "Colour"),
         (Number.ONE, "state.x", "Number"),
         (Text("x"), "state.x", "Text"),
+        (OrderedDict(a=1), "state.x", "OrderedDict"),
+        ({Colour.RED: 1}, "state.x", "key of type Colour"),
         ({1: "a"}, "state.x", "key of type int"),
         ({None: "a"}, "state.x", "key of type NoneType"),
         ("\ud800", "state.x", "surrogate"),
@@ -81,8 +84,9 @@ class Text(str):
 )
 def test_anything_else_is_refused_with_its_path(value: Any, path: str, words: str) -> None:
     """What JSON cannot give back is refused, by type and path, and never by its value."""
-    with pytest.raises(InvalidStateError) as caught:
-        check_state({"ok": 1, "x": value})
+    for refuse in (check_state, encode_state):
+        with pytest.raises(InvalidStateError) as caught:
+            refuse({"ok": 1, "x": value})
 
     assert caught.value.path == path
     assert words in str(caught.value)
@@ -105,10 +109,11 @@ def nested(depth: int) -> dict[str, Any]:
 
 def test_the_depth_is_limited() -> None:
     """A state may be as deep as every store takes it, and no deeper."""
-    check_state(nested(MAX_DEPTH))
+    for check in (check_state, encode_state):
+        check(nested(MAX_DEPTH))
 
-    with pytest.raises(InvalidStateError, match=f"deeper than {MAX_DEPTH}"):
-        check_state(nested(MAX_DEPTH + 1))
+        with pytest.raises(InvalidStateError, match=f"deeper than {MAX_DEPTH}"):
+            check(nested(MAX_DEPTH + 1))
 
 
 def test_a_state_that_contains_itself_is_refused() -> None:
@@ -116,8 +121,34 @@ def test_a_state_that_contains_itself_is_refused() -> None:
     state: dict[str, Any] = {}
     state["self"] = state
 
-    with pytest.raises(InvalidStateError, match="deeper"):
-        check_state(state)
+    for check in (check_state, encode_state):
+        with pytest.raises(InvalidStateError, match="deeper"):
+            check(state)
+
+
+odd_texts = st.text("a\u00e9\ud800", max_size=2)
+odd_keys = odd_texts | st.sampled_from([1, None, Colour.RED])
+odd_values = st.recursive(
+    st.floats() | st.integers() | odd_texts | st.sampled_from([None, True, b"", Colour.RED, Number.ONE, Text("x")]),
+    lambda inner: st.lists(inner) | st.tuples(inner) | st.dictionaries(odd_keys, inner),
+    max_leaves=5,
+)
+
+
+@given(st.dictionaries(odd_keys, odd_values, max_size=3))
+def test_the_quick_walk_never_lets_through_what_the_law_refuses(state: dict[str, Any]) -> None:
+    """A state can be encoded if and only if the law has nothing against it."""
+    outcomes: list[str | None] = []
+    for check in (check_state, encode_state):
+        try:
+            check(state)
+            outcomes.append(None)
+        except InvalidStateError as error:
+            outcomes.append(str(error))
+
+    assert outcomes[0] == outcomes[1]
+    if outcomes == [None, None]:
+        assert same(decode_state(encode_state(state), "any"), state)
 
 
 def test_64_bit_integers_are_exact() -> None:

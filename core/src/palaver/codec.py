@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from palaver.errors import CorruptSessionError
-from palaver.json_state import check_state
+from palaver.json_state import check_state, is_plain
 
 __all__ = ("StoredSession", "decode_session", "decode_state", "encode_session", "encode_state")
 
@@ -37,8 +37,14 @@ def encode_state(state: Any) -> bytes:
     Raises:
         InvalidStateError: it holds something that is not JSON.
     """
-    check_state(state)
-    return _encode(state)
+    try:
+        encoded = _encode(state)
+    except (TypeError, ValueError, OverflowError, RecursionError):
+        check_state(state)
+        raise
+    if type(state) is not dict or not is_plain(state):
+        check_state(state)
+    return encoded
 
 
 def decode_state(encoded: bytes | msgspec.Raw, session_id: str) -> dict[str, Any]:

@@ -2,6 +2,9 @@
 
 State is JSON: null, bool, 64-bit int, finite float, str, list and dict with str keys, of exactly these types. What
 passes is given back equal, type for type; anything else is refused before it is stored.
+
+There are two walks over a state. `check_state` is the law: it knows every rule, and says what is wrong and where.
+`is_plain` is for every turn, where nearly always nothing is wrong: it only says whether the law need not be asked.
 """
 
 from __future__ import annotations
@@ -11,16 +14,49 @@ from typing import Any, Final, TypeAlias
 
 from palaver.errors import InvalidStateError
 
-__all__ = ("MAX_DEPTH", "check_state")
+__all__ = ("MAX_DEPTH", "check_state", "is_plain")
 
 MAX_DEPTH: Final = 96
 """How deep a state may be nested: MongoDB takes 100 levels, and a stored session needs some of its own."""
 
 _MIN_INT: Final = -(2**63)
 _MAX_INT: Final = 2**63 - 1
+_INT_BITS: Final = 63
 
 # The way to a container, innermost key last; a tuple for each container is cheaper than a string for each value.
 _Trail: TypeAlias = "tuple[_Trail, str | int] | None"
+
+
+def is_plain(container: dict[Any, Any] | list[Any], levels: int = MAX_DEPTH) -> bool:  # noqa: C901  # one loop is fast
+    """Tell whether `check_state` has nothing against a state that could be encoded.
+
+    What the encoder refuses by itself, such as lone surrogates and cycles, is not looked for: encode first.
+
+    Args:
+        container: the state, or a container in it.
+        levels: how deep it may be nested, itself included.
+    """
+    if type(container) is dict:
+        for key in container:
+            if type(key) is not str:
+                return False
+    # Types in the order of how often they are met, and calls for containers alone: this is most of a turn's own time.
+    for value in container.values() if type(container) is dict else container:
+        kind = type(value)
+        if kind is str:
+            continue
+        if kind is int:
+            if value.bit_length() > _INT_BITS:  # one value of 64 bits has more: it passes the law
+                return False
+        elif kind is dict or kind is list:
+            if not is_plain(value, levels - 1):
+                return False
+        elif kind is float:
+            if not isfinite(value):
+                return False
+        elif kind is not bool and value is not None:
+            return False
+    return levels > 0
 
 
 def check_state(state: Any) -> None:
@@ -44,12 +80,9 @@ def _check_container(container: dict[str, Any] | list[Any], trail: _Trail, depth
         _check_keys(container, trail)
     for key, value in container.items() if type(container) is dict else enumerate(container):
         kind = type(value)
-        # Most values are ASCII text or a small number: they pass without a call, for this is walked in every turn.
-        if (kind is str and value.isascii()) or (kind is int and _MIN_INT <= value <= _MAX_INT):
-            continue
         if kind is dict or kind is list:
             _check_container(value, (trail, key), depth + 1)
-        elif kind is not bool and value is not None:
+        else:
             _check_scalar(value, trail, key)
 
 
@@ -57,7 +90,7 @@ def _check_keys(container: dict[Any, Any], trail: _Trail) -> None:
     for key in container:
         if type(key) is not str:
             raise InvalidStateError(f"has a key of type {type(key).__name__}; keys are str", path=_path(trail))
-        if not key.isascii() and _has_surrogate(key):
+        if _has_surrogate(key):
             raise InvalidStateError("has a key with a lone surrogate", path=_path(trail))
 
 
@@ -69,10 +102,12 @@ def _check_scalar(value: Any, trail: _Trail, key: str | int) -> None:
 
 def _scalar_fault(value: Any) -> str | None:
     kind = type(value)
+    if value is None or kind is bool:
+        return None
     if kind is str:
         return "contains a lone surrogate" if _has_surrogate(value) else None
     if kind is int:
-        return "is an integer of more than 64 bits"
+        return None if _MIN_INT <= value <= _MAX_INT else "is an integer of more than 64 bits"
     if kind is float:
         return None if isfinite(value) else "is not a finite number"
     return f"is of type {kind.__name__}; a state holds None, bool, int, float, str, list and dict"

@@ -19,13 +19,13 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import deque
-from typing import TYPE_CHECKING, Final, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from palaver.cancellation import run_to_end
 from palaver.errors import PalaverError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
     from palaver.record import Absent, Record
     from palaver.store import SessionStore
@@ -56,17 +56,19 @@ class RoundTrips:
     def __repr__(self) -> str:
         return f"<RoundTrips: reads {self._reads!r}, swaps {self._swaps!r}>"
 
-    async def read(self, session_id: str, *, is_alone: bool) -> Record | None:
+    def read(self, session_id: str, *, is_alone: bool) -> Coroutine[Any, Any, Record | None]:
         """Do what the store's `read` does."""
         if is_alone or self._reads is None:
-            return await self._store.read(session_id)
-        return await self._reads.send(session_id)
+            return self._store.read(session_id)
+        return self._reads.send(session_id)
 
-    async def swap(self, session_id: str, record: Record, expected: str | Absent, *, is_alone: bool) -> bool:
+    def swap(
+        self, session_id: str, record: Record, expected: str | Absent, *, is_alone: bool
+    ) -> Coroutine[Any, Any, bool]:
         """Do what the store's `swap` does."""
         if is_alone or self._swaps is None:
-            return await self._store.swap(session_id, record, expected)
-        return await self._swaps.send((session_id, record, expected))
+            return self._store.swap(session_id, record, expected)
+        return self._swaps.send((session_id, record, expected))
 
     async def _swap_one(self, item: tuple[str, Record, str | Absent]) -> bool:
         return await self._store.swap(*item)

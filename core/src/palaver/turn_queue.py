@@ -34,21 +34,32 @@ class TurnQueue:
     def __len__(self) -> int:
         return len(self._lines)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether a single session has a turn now."""
+        return len(self._lines) == 1
+
     async def enter(self, session_id: str) -> None:
         """Wait for the turn; whoever returns from here must call `leave`.
 
         Raises:
             NestedTurnError: the turn that runs is the caller's own.
         """
-        task = asyncio.current_task()
-        line = self._lines.get(session_id)
-        if line is None:
-            self._lines[session_id] = _Line(task)
+        if self.enter_at_once(session_id):
             return
+        line = self._lines[session_id]
+        task = asyncio.current_task()
         if line.owner is task:
             raise NestedTurnError(session_id)
         await self._wait_in(line, session_id)
         line.owner = task
+
+    def enter_at_once(self, session_id: str) -> bool:
+        """Take the turn if nobody has it or waits for it, and tell whether the caller has it now."""
+        if session_id in self._lines:
+            return False
+        self._lines[session_id] = _Line(asyncio.current_task())
+        return True
 
     def leave(self, session_id: str) -> None:
         """Hand the turn to the next in line."""

@@ -12,6 +12,9 @@ import pytest
 
 from palaver import ABSENT, ManualClock, Record, StoreClosedError, new_version
 from palaver_file import FileSessionStore
+from palaver_file._files import SessionFiles
+from palaver_file._names import address_of
+from palaver_file._shard import FolderLock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -241,6 +244,39 @@ async def test_batches(folder: Path) -> None:
         ]
         assert await store.swap_many(swaps) == [True, True, False, True]
         assert await store.read_many(["id 7", "new"]) == [fourth, other]
+
+
+def ids_of_shard(shard: str, count: int) -> list[str]:
+    """Ids whose files are all in one folder."""
+    return list(
+        itertools.islice(filter(lambda name: address_of(name).shard == shard, map(str, itertools.count())), count)
+    )
+
+
+async def test_batch_in_one_shard(folder: Path) -> None:
+    """However many items of a batch are in one folder, and however often an id comes, they take effect in order."""
+    ids = ids_of_shard("3f", 10)
+    first = [(name, record(b"first")) for name in ids]
+    second = [(name, record(b"second")) for name in reversed(ids)]
+    async with FileSessionStore(folder) as store:
+        await store.write_many([*first, *second])
+        assert await store.read_many(ids) == [written for _, written in reversed(second)]
+        swaps: list[tuple[str, Record, str | Absent]] = [(name, new, dict(second)[name].version) for name, new in first]
+        assert await store.swap_many([*swaps, *swaps]) == [True] * 20
+        assert await store.swap_many([(name, record(), old.version) for name, old in second]) == [False] * 10
+
+
+def test_batch_beside_a_stuck_writer(folder: Path, clock: ManualClock) -> None:
+    """Someone who keeps the lock of one folder holds up only what is in that folder."""
+    (stuck,), (free,) = ids_of_shard("3f", 1), ids_of_shard("4f", 1)
+    old, new = record(b"old"), record(b"new")
+    files = SessionFiles(folder, "", clock, lock_timeout=0.05)
+    files.prepare()
+    files.write([(stuck, old), (free, old)])
+    with FolderLock(folder / "_" / "3f", timeout=5).held(), pytest.raises(TimeoutError, match="another writer"):
+        files.write([(stuck, new), (free, new)])
+
+    assert files.read([stuck, free]) == [old, new]
 
 
 async def test_scan_prefix(folder: Path) -> None:

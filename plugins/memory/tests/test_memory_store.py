@@ -8,6 +8,8 @@ from itertools import count
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from palaver import ABSENT, InvalidOptionError, ManualClock, Record, StoreClosedError, new_version, open_store
 from palaver_memory import MemorySessionStore
@@ -131,6 +133,67 @@ async def test_an_expired_session_is_gone_on_every_path() -> None:
         assert await store.purge() == 1
         assert await store.purge() == 0
         assert await store.swap("a", record(), ABSENT)
+
+
+class Watched(int):
+    """An expiry that counts how often it is compared with the time."""
+
+    looks = 0
+
+    def __le__(self, other: object) -> bool:
+        type(self).looks += 1
+        return super().__le__(other)  # type: ignore[operator]
+
+
+async def test_a_purge_looks_only_at_what_is_due() -> None:
+    """It costs what has expired, not what is there."""
+    clock = ManualClock()
+    soon, later = clock.now() + 1000, clock.now() + 3_600_000
+    async with MemorySessionStore(clock=clock) as store:
+        await store.write_many([(f"live {number}", record(expires_at=Watched(later))) for number in range(300)])
+        await store.write_many([(f"eternal {number}", record()) for number in range(300)])
+        await store.write_many([(f"due {number}", record(expires_at=Watched(soon))) for number in range(3)])
+        clock.advance(1)
+        Watched.looks = 0
+
+        assert await store.purge() == 3
+        assert Watched.looks == 3
+        assert len([session_id async for session_id in store.scan()]) == 600
+
+
+@given(st.lists(st.tuples(st.sampled_from("abc"), st.none() | st.integers(-200, 200), st.integers(0, 100))))
+def test_however_expiries_move_a_purge_is_exact(writes: list[tuple[str, int | None, int]]) -> None:
+    """To another time, to never and back: what has expired is removed, and what has not stays."""
+
+    async def scenario() -> None:
+        clock, kept = ManualClock(), dict[str, int | None]()
+        async with MemorySessionStore(clock=clock) as store:
+            for session_id, seconds, pause in writes:
+                kept[session_id] = None if seconds is None else clock.now() + seconds * 1000
+                await store.write(session_id, record(expires_at=kept[session_id]))
+                clock.advance(pause)
+                if pause % 2:
+                    expired = {key for key, at in kept.items() if at is not None and at <= clock.now()}
+                    assert await store.purge() == len(expired)
+                    kept = {key: at for key, at in kept.items() if key not in expired}
+            live = {key for key, at in kept.items() if at is None or at > clock.now()}
+            assert {session_id async for session_id in store.scan()} == live
+            assert await store.clear() == len(live)
+            assert await store.purge() == 0
+
+    asyncio.run(scenario())
+
+
+async def test_what_is_forgotten_or_destroyed_is_not_purged() -> None:
+    """It is gone already."""
+    clock = ManualClock()
+    async with MemorySessionStore(clock=clock, max_sessions=2) as store:
+        for session_id in "abc":
+            await store.write(session_id, record(expires_at=clock.now() + 1000))
+        await store.destroy("c")
+        clock.advance(1)
+
+        assert await store.purge() == 1
 
 
 async def test_of_many_swaps_one_stores() -> None:

@@ -16,7 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ("make_folder", "read_file", "remove_file", "replace_file", "require_folder", "sync_folder")
+__all__ = (
+    "begin_to_sync",
+    "make_folder",
+    "move_file",
+    "read_file",
+    "remove_file",
+    "require_folder",
+    "start_file",
+    "sync_folder",
+)
 
 T = TypeVar("T")
 
@@ -37,22 +46,22 @@ def read_file(path: Path) -> bytes | None:
         return None
 
 
-def replace_file(path: Path, content: bytes, *, temporary: Path) -> None:
-    """Replace a file at once by new content; whatever happens, the old one or the new one is there.
+def start_file(path: Path, content: bytes) -> int:
+    """Write a file, whatever is in it now, and return it open: it is not on the disk before it is synced."""
+    return _patiently(lambda: _write(path, content))
 
-    Args:
-        path: which file.
-        content: what shall be in it.
-        temporary: where the new content is written before; in the same folder.
-    """
-    try:
-        _patiently(lambda: _write(temporary, content))
-        _patiently(lambda: temporary.replace(path))
-    except BaseException:
-        # When the disk is full, what was written so far must not keep it full.
+
+def begin_to_sync(descriptor: int) -> None:
+    """Let the system begin to write a file to the disk, where it can be told so: files begun together end together."""
+    if hasattr(os, "posix_fadvise"):
+        # On Linux this starts to write what is not on the disk yet, and waits for nothing. It is only advice.
         with contextlib.suppress(OSError):
-            temporary.unlink(missing_ok=True)
-        raise
+            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
+def move_file(path: Path, target: Path) -> None:
+    """Put a file in the place of another at once: whatever happens, there is one of the two."""
+    _patiently(lambda: path.replace(target))
 
 
 def remove_file(path: Path) -> bool:
@@ -102,16 +111,17 @@ def _read(path: Path) -> bytes:
         return file.readall()
 
 
-def _write(path: Path, content: bytes) -> None:
+def _write(path: Path, content: bytes) -> int:
     descriptor = os.open(path, _NEW_FILE, _PRIVATE_FILE)
     try:
         rest = memoryview(content)
         while rest:
             # The system may take less than it was given.
             rest = rest[os.write(descriptor, rest) :]
-        os.fsync(descriptor)
-    finally:
+    except BaseException:
         os.close(descriptor)
+        raise
+    return descriptor
 
 
 def _patiently(action: Callable[[], T]) -> T:

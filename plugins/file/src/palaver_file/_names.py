@@ -11,13 +11,14 @@ import hashlib
 import re
 from typing import Final, NamedTuple
 
-__all__ = ("SESSION_SUFFIX", "SHARD_NAME", "Address", "address_of", "folder_name")
+__all__ = ("SESSION_SUFFIX", "SHARD_NAME", "Address", "address_of", "folder_name", "shard_of")
 
 SESSION_SUFFIX: Final = ".session"
 SHARD_NAME: Final = re.compile(r"[0-9a-f]{2}")
 
 _LONGEST_SLUG: Final = 40
 _HASH_DIGITS: Final = 32
+_FILE_NAME: Final = re.compile(rf"[a-z0-9-]*_([0-9a-f]{{2}})[0-9a-f]{{{_HASH_DIGITS - 2}}}{re.escape(SESSION_SUFFIX)}")
 _UNREADABLE: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -32,6 +33,12 @@ def address_of(session_id: str) -> Address:
     """Return where the file of a session is."""
     digest = _hash(session_id)
     return Address(digest[:2], f"{_slug(session_id)}_{digest}{SESSION_SUFFIX}")
+
+
+def shard_of(file: str) -> str:
+    """Return the shard of a file by its name; nothing when it is not the name of a session's file."""
+    match = _FILE_NAME.fullmatch(file)
+    return match[1] if match else ""
 
 
 def folder_name(namespace: str) -> str:

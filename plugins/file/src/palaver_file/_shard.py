@@ -11,17 +11,20 @@ from typing import TYPE_CHECKING, Final
 
 from filelock import lock_descriptor, unlock_descriptor
 
-from palaver_file._disk import remove_file, replace_file, require_folder, sync_folder
+from palaver_file._disk import remove_file, require_folder, sync_folder
 from palaver_file._names import SESSION_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ("FolderLock", "Shard")
+__all__ = ("MOST_AT_ONCE", "FolderLock", "Shard")
 
 _LOCK_NAME: Final = "lock"
-_TEMPORARY_NAME: Final = "unfinished"
+_TEMPORARY_NAMES: Final = ("unfinished", "unfinished-1", "unfinished-2", "unfinished-3")
+MOST_AT_ONCE: Final = len(_TEMPORARY_NAMES)
+"""How many files of a shard can be written at the same time."""
+
 _POLL_SECONDS: Final = 0.002
 
 
@@ -88,22 +91,23 @@ class Shard:
     """
 
     def __init__(self, folder: Path, lock_timeout: float) -> None:
-        self._folder = folder
-        self._temporary = folder / _TEMPORARY_NAME
+        self.folder = folder
+        # Fixed names are enough, as only the lock's holder writes; what a crash has left is written over.
+        self.temporaries = [folder / name for name in _TEMPORARY_NAMES]
         self._lock = FolderLock(folder, lock_timeout)
         self._is_known = False
 
     @contextlib.contextmanager
-    def locked(self) -> Iterator[None]:
+    def locked(self, timeout: float | None = None) -> Iterator[None]:
         """Hold the shard's lock: whoever changes the shard does."""
-        if not (self._is_known and self._folder.is_dir()):
+        if not (self._is_known and self.folder.is_dir()):
             self._make()
-        with self._lock.held():
+        with self._lock.held(timeout):
             yield
 
     def path(self, name: str) -> Path:
         """Return the path of a file."""
-        return self._folder / name
+        return self.folder / name
 
     def paths(self) -> list[Path]:
         """List the session files.
@@ -111,27 +115,24 @@ class Shard:
         Under the lock: in a folder that changes, a file system may list a name twice or not at all.
         """
         with self.locked():
-            return [path for path in self._folder.iterdir() if path.name.endswith(SESSION_SUFFIX)]
-
-    def put(self, name: str, content: bytes) -> None:
-        """Replace a file, under the lock and before `sync`."""
-        # One temporary name is enough, as only the lock's holder writes; what a crash has left is written over.
-        replace_file(self._folder / name, content, temporary=self._temporary)
+            return [path for path in self.folder.iterdir() if path.name.endswith(SESSION_SUFFIX)]
 
     def sync(self) -> None:
         """Bring to the disk which files there are."""
-        sync_folder(self._folder)
+        sync_folder(self.folder)
 
     def sweep(self) -> None:
         """Remove what a writer has left that was killed; a writer that is at work is left alone."""
-        if not self._temporary.exists():
+        left = [path for path in self.temporaries if path.exists()]
+        if not left:
             return
         with contextlib.suppress(TimeoutError), self._lock.held(timeout=0):
-            remove_file(self._temporary)
+            for path in left:
+                remove_file(path)
 
     def _make(self) -> None:
-        require_folder(self._folder.parent)
-        self._folder.mkdir(0o700, exist_ok=True)
+        require_folder(self.folder.parent)
+        self.folder.mkdir(0o700, exist_ok=True)
         # Synced even when someone else has just made it, for they may not have come to that.
-        sync_folder(self._folder.parent)
+        sync_folder(self.folder.parent)
         self._is_known = True

@@ -38,6 +38,9 @@ _THREADS: Final = 16
 _READS_AT_ONCE: Final = 16
 """A file that was used lately is read faster than a thread is called, so one thread reads several."""
 
+_SAVES_AT_ONCE: Final = 16
+"""In so many threads at most is a batch saved: each does every step for all of its part before the next step."""
+
 
 class FileSessionStore(SessionStore):
     """Keeps each session in a file of its own, for all processes on one computer.
@@ -114,8 +117,9 @@ class FileSessionStore(SessionStore):
                     yield session_id
 
     async def purge(self) -> int:
-        # One shard at a time, here and below, so that the turns of users find free threads.
-        return sum([await self._run(self._files.purge, shard) for shard in await self._run(self._files.shards)])
+        # One hour, and below one shard, at a time, so that the turns of users find free threads.
+        await self._run(self._files.sweep)
+        return sum([await self._run(self._files.purge, hour) for hour in await self._run(self._files.due_hours)])
 
     async def clear(self) -> int:
         """Remove every session of this namespace, those whose file is damaged included."""
@@ -145,12 +149,14 @@ class FileSessionStore(SessionStore):
         return [_answer(answer) for answer in answers]
 
     async def _run_by_shard(self, job: Callable[[Sequence[ItemT]], list[T]], items: Sequence[ItemT]) -> list[T]:
-        """Do a job for items of several shards: the items of a shard, and so those of a session, in order."""
-        places: dict[str, list[int]] = {}
+        """Do a job for items in a few parts: the items of a shard, and so those of a session, in one and in order."""
+        shards: dict[str, list[int]] = {}
         for place, item in enumerate(items):
-            places.setdefault(address_of(item[0]).shard, []).append(place)
-        parts = await self._run_all(job, [[items[place] for place in part] for part in places.values()])
-        answers = dict(zip(_flat(places.values()), _flat(parts), strict=True))
+            shards.setdefault(address_of(item[0]).shard, []).append(place)
+        groups = list(shards.values())
+        places = [list(_flat(groups[start::_SAVES_AT_ONCE])) for start in range(min(_SAVES_AT_ONCE, len(groups)))]
+        parts = await self._run_all(job, [[items[place] for place in part] for part in places])
+        answers = dict(zip(_flat(places), _flat(parts), strict=True))
         return [answers[place] for place in range(len(items))]
 
     def _start(self, job: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:

@@ -1,0 +1,195 @@
+"""One turn: loads, changes and saves a session without losing an update.
+
+Two rules hold everything up. In one process, the turns of a session run one after another (`TurnQueue`). Among
+processes, a turn saves by compare-and-swap; when someone else saved first, it does its own changes again to what they
+saved (`Session.rebase`) and tries once more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Final
+
+from msgspec import Raw
+
+from palaver.codec import StoredSession, decode_session, encode_session
+from palaver.errors import ConflictError, SessionTooLargeError
+from palaver.record import ABSENT, Record, new_version
+from palaver.round_trips import RoundTrips
+from palaver.session import Session
+from palaver.turn_queue import TurnQueue
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable
+    from types import TracebackType
+
+    from palaver.store import SessionStore
+
+__all__ = ("Engine", "Turn")
+
+_TOUCH_FRACTION: Final = 10
+"""A turn that changed nothing renews the expiry once a tenth of the ttl has passed."""
+
+_FIRST_PAUSE: Final = 0.002
+_LONGEST_PAUSE: Final = 0.25
+
+
+class Engine:
+    """What all turns of one bot share.
+
+    Args:
+        store: where sessions are kept.
+        max_attempts: how often a turn tries to save.
+        save_on_error: whether a turn whose handler raises an `Exception` saves what was changed until then.
+        max_payload_bytes: how large an encoded session may be.
+    """
+
+    def __init__(self, store: SessionStore, *, max_attempts: int, save_on_error: bool, max_payload_bytes: int) -> None:
+        self.store = store
+        self.max_attempts = max_attempts
+        self.save_on_error = save_on_error
+        self.max_payload_bytes = max_payload_bytes
+        self.max_id_bytes = store.capabilities.max_id_bytes
+        self.can_swap = store.capabilities.swap
+        self.queue = TurnQueue()
+        self.round_trips = RoundTrips(store)
+        self.is_ready = False
+        self.initial = b"{}"
+        """The encoded initial state."""
+
+    async def init(self) -> None:
+        """Open the store."""
+        await self.store.init()
+        self.is_ready = True
+
+
+class Turn:
+    """One turn: loads a session, hands it out, and saves what was changed.
+
+    This runs for every message, so that what seldom has to wait is decided without a coroutine of its own.
+    """
+
+    __slots__ = ("_engine", "_id", "_record", "_session")
+
+    _session: Session
+
+    def __init__(self, engine: Engine, session_id: str) -> None:
+        self._engine = engine
+        self._id = session_id
+        self._record: Record | None = None
+
+    async def __aenter__(self) -> Session:
+        engine = self._engine
+        if not engine.queue.enter_at_once(self._id):
+            await engine.queue.enter(self._id)
+        try:
+            if not engine.is_ready:
+                await engine.init()
+            self._record = record = await self._read()
+            self._session = Session(self._id, _unpack(record, self._id), engine.initial, engine.store.clock.now())
+        except BaseException:
+            engine.queue.leave(self._id)
+            raise
+        return self._session
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._session.end()
+        try:
+            if kind is None or (self._engine.save_on_error and issubclass(kind, Exception)):
+                await self._save()
+        finally:
+            self._engine.queue.leave(self._id)
+
+    def _read(self) -> Awaitable[Record | None]:
+        return self._engine.round_trips.read(self._id, is_alone=self._engine.queue.is_alone)
+
+    async def _save(self) -> None:
+        """Save everything, or nothing."""
+        attempts = self._engine.max_attempts
+        for attempt in range(1, attempts + 1):
+            saving = self._start_saving()
+            if saving is None or await saving:
+                return
+            if attempt < attempts:
+                await _pause(attempt)
+                self._record = await self._read()
+                self._session.rebase(_unpack(self._record, self._id))
+        raise ConflictError(self._id, attempts=attempts)
+
+    def _start_saving(self) -> Awaitable[bool] | None:
+        """Begin to save to what the record was read from; None when there is nothing to save.
+
+        The answer is False when someone else was faster.
+        """
+        session = self._session
+        state = session.encode()
+        if session.is_destroyed:
+            if state == self._engine.initial:
+                return self._destroy()
+        elif state == session.base:
+            return self._keep_alive()
+        return self._store_record(self._pack(state))
+
+    def _pack(self, state: bytes) -> Record:
+        engine = self._engine
+        now = engine.store.clock.now()
+        payload = encode_session(StoredSession(self._id, self._session.begun_at(now), now, Raw(state)))
+        if len(payload) > engine.max_payload_bytes:
+            raise SessionTooLargeError(self._id, size=len(payload), limit=engine.max_payload_bytes)
+        return Record(payload, new_version(), engine.store.expiry(now))
+
+    def _store_record(self, record: Record) -> Awaitable[bool]:
+        engine = self._engine
+        if not engine.can_swap:
+            return self._write(record)
+        expected = ABSENT if self._record is None else self._record.version
+        return engine.round_trips.swap(self._id, record, expected, is_alone=engine.queue.is_alone)
+
+    async def _write(self, record: Record) -> bool:
+        """Save without compare-and-swap: the last writer wins among processes, as the store's author has declared."""
+        await self._engine.store.write(self._id, record)
+        return True
+
+    async def _destroy(self) -> bool:
+        await self._engine.store.destroy(self._id)
+        return True
+
+    def _keep_alive(self) -> Awaitable[bool] | None:
+        """Begin to renew the expiry of a session that the turn did not change, when that is worth a round trip."""
+        store, record = self._engine.store, self._record
+        if record is None:
+            return None
+        now = store.clock.now()
+        expires_at = store.expiry(now)
+        if not _is_worth_renewing(record, expires_at, now):
+            return None
+        return self._renew(record, expires_at)
+
+    async def _renew(self, record: Record, expires_at: int | None) -> bool:
+        """Renew the expiry; if the session is gone by now, or someone else has saved it, there is nothing to renew."""
+        if self._engine.store.capabilities.touch:
+            await self._engine.store.touch(self._id, expires_at)
+        else:
+            await self._store_record(Record(record.payload, new_version(), expires_at))
+        return True
+
+
+def _is_worth_renewing(record: Record, expires_at: int | None, now: int) -> bool:
+    if expires_at is None or record.expires_at is None:
+        return expires_at is not record.expires_at
+    return abs(expires_at - record.expires_at) * _TOUCH_FRACTION >= expires_at - now
+
+
+def _unpack(record: Record | None, session_id: str) -> StoredSession | None:
+    return None if record is None else decode_session(record.payload, session_id)
+
+
+async def _pause(attempt: int) -> None:
+    """Wait a random time that grows with each attempt, so that rivals do not meet again.
+
+    Full jitter, after M. Brooker, "Exponential Backoff And Jitter", AWS Architecture Blog, 2015.
+    """
+    await asyncio.sleep(random.uniform(0, min(_LONGEST_PAUSE, _FIRST_PAUSE * 2**attempt)))  # noqa: S311  # no secret
