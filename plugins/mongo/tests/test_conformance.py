@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from palaver_conformance import Harness
     from palaver_test_servers.mongo import MongoReplicaSet
 
+pytestmark = pytest.mark.server
+
 
 class TestMongoSessionStore(SessionStoreSuite):
     """All laws, by inheritance."""

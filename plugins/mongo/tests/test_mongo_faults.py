@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     MakeStore = Callable[..., MongoSessionStore]
 
+pytestmark = pytest.mark.server
+
 
 def record(payload: bytes = b"{}") -> Record:
     return Record(payload, new_version(), None)

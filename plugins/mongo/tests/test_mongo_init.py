@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
     MakeStore = Callable[..., MongoSessionStore]
 
+pytestmark = pytest.mark.server
+
 OPEN = """
 import asyncio, sys
 from palaver import Record

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from palaver_test_servers.mongo import MongoReplicaSet, MongoServer
 
+pytestmark = pytest.mark.server
+
 
 T = TypeVar("T")
 

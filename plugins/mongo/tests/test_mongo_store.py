@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
     MakeStore = Callable[..., MongoSessionStore]
 
+pytestmark = pytest.mark.server
+
 HOSTILE_IDS = [
     *("Ann", "ann", "ANN", " ann", "ann ", "ann\t", "ann\n", "änn", "k", "\u212a"),
     *(unicodedata.normalize(form, "Zoë") for form in ("NFC", "NFD")),

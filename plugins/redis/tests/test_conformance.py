@@ -14,6 +14,8 @@ if TYPE_CHECKING:
     from palaver_conformance import Harness
     from palaver_test_servers.redis import RedisCluster, RedisSentinel
 
+pytestmark = pytest.mark.server
+
 
 class TestRedisSessionStore(SessionStoreSuite):
     """All laws, by inheritance."""

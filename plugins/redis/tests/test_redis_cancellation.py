@@ -17,6 +17,8 @@ if TYPE_CHECKING:
 
     Call = Callable[[RedisSessionStore], Awaitable[object]]
 
+pytestmark = pytest.mark.server
+
 OLD, NEW = Record(b"old" * 1000, "v1", None), Record(b"new" * 1000, "v2", None)
 CANARIES = {f"canary {n}": Record(f"{n}".encode(), "v1", None) for n in range(3)}
 

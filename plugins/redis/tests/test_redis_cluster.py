@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from palaver_test_servers.redis import RedisServer
 
+pytestmark = pytest.mark.server
+
 OLD, NEW = Record(b"old", "v1", None), Record(b"new", "v2", None)
 
 

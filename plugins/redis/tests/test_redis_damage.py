@@ -15,6 +15,8 @@ from palaver_redis import RedisSessionStore
 if TYPE_CHECKING:
     from palaver_test_servers.redis import RedisServer
 
+pytestmark = pytest.mark.server
+
 RECORD = Record(b"{}", "v1", None)
 
 DAMAGE = {

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
     Start = Callable[..., Awaitable[RedisServer]]
 
+pytestmark = pytest.mark.server
+
 SECRET = "s3cr3t/with@signs"
 SECRET_IN_URL = "s3cr3t%2Fwith%40signs"
 RECORD = Record(b"a private conversation", "v1", None)

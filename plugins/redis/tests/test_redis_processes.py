@@ -5,8 +5,12 @@ from __future__ import annotations
 import asyncio
 import sys
 
+import pytest
+
 from palaver import Record
 from palaver_redis import RedisSessionStore
+
+pytestmark = pytest.mark.server
 
 PROCESSES, TIMES = 8, 25
 

@@ -15,6 +15,8 @@ from palaver_redis import RedisSessionStore, _store
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator
 
+pytestmark = pytest.mark.server
+
 RECORD = Record(b"x", "v1", None)
 
 

@@ -9,6 +9,8 @@ import pytest
 from palaver import ABSENT, ManualClock, Record, StoreClosedError, open_store
 from palaver_redis import RedisSessionStore
 
+pytestmark = pytest.mark.server
+
 FAR = 1_800_000_000_000
 
 

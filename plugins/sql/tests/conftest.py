@@ -38,7 +38,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     if "url" in metafunc.fixturenames and not is_given:
         kind = metafunc.module.__name__.rpartition(".")[2].split("_")[1]
         names = KINDS.get(kind, ["sqlite", *KINDS["server"]])
-        metafunc.parametrize("url", names, indirect=True)
+        on = [pytest.param(name, marks=[pytest.mark.server] if name in SERVERS else []) for name in names]
+        metafunc.parametrize("url", on, indirect=True)
 
 
 async def ask(url: str, *statements: str) -> list[Any]:

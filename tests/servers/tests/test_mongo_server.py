@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from palaver_test_servers.mongo import MongoReplicaSet
 
+pytestmark = pytest.mark.server
+
 pymongo = pytest.importorskip("pymongo")
 
 

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
     from palaver_test_servers.redis import RedisCluster, RedisSentinel
 
+pytestmark = pytest.mark.server
+
 
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[RedisServer]:

@@ -16,6 +16,8 @@ from palaver_test_servers.redis import RedisServer
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.server
+
 ENDLESS = """
 import time
 from pathlib import Path
