@@ -21,7 +21,7 @@ from palaver_conformance._law import Inconclusive, Law, LawBroken, NotRun
 from palaver_conformance._profiles import PROFILES, Profile
 from palaver_conformance._report import Failure, Report, Result, Verdict
 from palaver_conformance._steps import describe
-from palaver_conformance.harness import Harness, as_harness, missing_hooks, present_hooks
+from palaver_conformance.harness import Harness, Removes, as_harness, missing_hooks, present_hooks
 from palaver_conformance.laws import all_laws
 
 if TYPE_CHECKING:
@@ -99,7 +99,7 @@ class Run:
         self._count += 1
         return Ground(
             self.harness,
-            f"{self._name}-{self._count}",
+            self._place(),
             capabilities=self.capabilities,
             profile=self.profile,
             seed=f"{self.seed}:{law.id}",
@@ -144,7 +144,7 @@ class Run:
 
     def _made(self) -> SessionStore:
         try:
-            store = self.harness.make(f"{self._name}-0", clock=StandingClock())
+            store = self.harness.make(self._place(), clock=StandingClock())
         except PalaverError as error:
             raise CannotRun(str(error)) from error
         except BaseException as error:
@@ -165,6 +165,12 @@ class Run:
         except Exception:  # noqa: BLE001  # a law's business
             return
         await store.close()
+        if isinstance(self.harness, Removes):
+            await self.harness.remove(self._place())
+
+    def _place(self) -> str:
+        """Return the location of the present law; before the first, of the look at the store."""
+        return f"{self._name}-{self._count}"
 
 
 def run_laws(
