@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import tempfile
 import traceback
 from datetime import timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -18,8 +21,7 @@ from palaver_redis import RedisSessionStore
 from palaver_redis._location import Kind, parse_url
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
-    from pathlib import Path
+    from collections.abc import Awaitable, Callable, Iterator
 
     from palaver_test_servers.redis import RedisCluster as ClusterServer
     from palaver_test_servers.redis import RedisSentinel, RedisServer
@@ -117,9 +119,17 @@ def test_useless_url_with_password(url: str) -> None:
     assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
 
 
-async def test_socket(start: Callable[..., Awaitable[RedisServer]], tmp_path: Path) -> None:
+@pytest.fixture
+def short_folder() -> Iterator[Path]:
+    """A folder whose path is short: that of a socket may have about a hundred characters."""
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder:
+        yield Path(folder)
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="only Unix has such sockets")
+async def test_socket(start: Callable[..., Awaitable[RedisServer]], short_folder: Path) -> None:
     """A socket in the file system is a server like any other."""
-    path = tmp_path / "r.sock"
+    path = short_folder / "r.sock"
     await start(settings=[f'unixsocket "{path}"'])
     async with RedisSessionStore(f"unix://{path}?db=3") as store:
         assert await store.swap("a", RECORD, ABSENT)

@@ -43,7 +43,7 @@ class Timeouts:
 async def connect(place: Place, timeouts: Timeouts) -> Connections:
     """Make the way to a place; nothing is connected yet. A client that somebody else made is not closed by it."""
     if isinstance(place, RedisCluster):
-        return SlotConnections(place)
+        return SlotConnections(place, is_own=False)
     if isinstance(place, Redis):
         return PoolConnections(place.connection_pool)
     options: dict[str, Any] = {
@@ -58,7 +58,7 @@ async def connect(place: Place, timeouts: Timeouts) -> Connections:
     if place.kind is Kind.CLUSTER:
         # In a thread: redis-py looks up the name of the host here, which blocks.
         cluster = await asyncio.to_thread(_cluster, place, options)
-        return SlotConnections(cluster, cluster)
+        return SlotConnections(cluster, is_own=True)
     if place.kind is Kind.SENTINEL:
         return _through_sentinel(place, options)
     pool = _pool(place, options)

@@ -16,7 +16,7 @@ from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError, TryAgainError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Awaitable, Sequence
 
     from redis.asyncio import ConnectionPool, RedisCluster
     from redis.asyncio.cluster import ClusterNode
@@ -113,7 +113,7 @@ class PoolConnections:
 
     async def close(self) -> None:
         """Close all connections that were opened here."""
-        await _close_all(self._closes)
+        await _close_all([each.aclose() for each in self._closes])
 
 
 class SlotConnections:
@@ -121,18 +121,19 @@ class SlotConnections:
 
     Args:
         client: knows which node has which key.
-        closes: what to close at the end.
+        is_own: whether to close its connections at the end.
     """
 
-    def __init__(self, client: RedisCluster, *closes: Any) -> None:
+    def __init__(self, client: RedisCluster, *, is_own: bool) -> None:
         self._client = client
-        self._closes = closes
-        self._is_outdated = False
+        self._is_own = is_own
+        self._is_outdated = True
 
     async def open(self) -> None:
         """Find the servers."""
-        await self._client.initialize()
         if self._is_outdated:
+            # Of what the client learns when it is initialised, only which node has which slots: to ask for all commands
+            # that there are, too, would keep the event loop busy for as long again.
             await self._client.nodes_manager.initialize()
             self._is_outdated = False
 
@@ -161,7 +162,9 @@ class SlotConnections:
 
     async def close(self) -> None:
         """Close all connections that were opened here."""
-        await _close_all(self._closes)
+        if self._is_own:
+            nodes = self._client.nodes_manager
+            await _close_all([nodes.aclose(), nodes.aclose("startup_nodes")])
 
     async def send(self, node: ClusterNode, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Answer]:
         """Return the answers of one node."""
@@ -266,8 +269,8 @@ async def _answer(connection: AbstractConnection) -> Answer:
         return error
 
 
-async def _close_all(closes: Sequence[Any]) -> None:
-    for one in closes:
+async def _close_all(closings: Sequence[Awaitable[None]]) -> None:
+    for closing in closings:
         # A connection that fails while it is closed is closed.
         with suppress(RedisError, OSError):
-            await one.aclose()
+            await closing

@@ -53,9 +53,10 @@ class MariaDBServer(Server):
     def command(self) -> list[str]:
         program = find_mariadb()
         tls = () if self._certificate is None else _tls_options(self._certificate)
+        # The path of a socket is short, or refused: this one is in the folder of the data.
         return [
             *(program, "--no-defaults", f"--datadir={self._data}", f"--port={self.port}", *_as_this_user()),
-            *("--bind-address=127.0.0.1", f"--socket={self.folder / 'socket'}", "--skip-name-resolve"),
+            *("--bind-address=127.0.0.1", "--socket=mariadb.sock", "--skip-name-resolve"),
             *(f"--init-file={self.folder / 'init.sql'}", f"--pid-file={self.folder / 'pid'}"),
             *("--innodb-buffer-pool-size=32M", "--innodb-log-file-size=16M", "--performance-schema=OFF"),
             *tls,
