@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 _STALL_SECONDS = 0.02
 _LARGE_STALL_SECONDS = 0.1
-_TRIALS = 5
+_TRIALS = 20
 
 _MOST_FILLINGS: Final = 6
 """How often a pool may grow before it is a leak."""
