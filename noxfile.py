@@ -47,9 +47,9 @@ def types(session: nox.Session) -> None:
 
 @nox.session(python=PYTHONS)
 def tests(session: nox.Session) -> None:
-    """Run the tests that need no server on what is in the checkout; the kit's own tests run from its wheel."""
+    """Run the tests on what is in the checkout, but those that are long or need a server: they run from the wheels."""
     session.install(*_group("test"), *_editable())
-    arguments = session.posargs or [*PARALLEL, "-m", "not server", "README.md", "docs", "core", "plugins", "tests"]
+    arguments = session.posargs or [*PARALLEL, "-m", "not server and not long", "README.md", "docs", "core", "plugins", "tests"]
     session.run("pytest", *arguments, env=IN_SHORT)
 
 

@@ -28,6 +28,7 @@ asyncio.run(main(*sys.argv[1:]))
 """
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_eight_processes_count_one_session_up(persistent_url: str) -> None:
     """Every turn of every process is counted."""

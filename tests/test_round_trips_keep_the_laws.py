@@ -83,6 +83,7 @@ class SharingHarness:
         return SharingStore(self._harness.make(location, clock=clock, namespace=namespace))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(300)
 def test_a_store_behind_shared_round_trips_keeps_the_laws(store_url: str) -> None:
     """Compare-and-swap, linearizability and cancellation among them."""

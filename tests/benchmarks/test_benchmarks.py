@@ -25,6 +25,7 @@ def no_node() -> Path:
     raise ContenderFailedError("not in this test")
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("driver", ["memory", "file", "sqlite"])
 async def test_every_contender_that_is_installed_does_all_the_turns_that_are_counted(driver: str) -> None:
     """The counters of the sessions say so, which each contender reads through itself; who is missing is named."""

@@ -91,6 +91,7 @@ def nursery(folder: Path) -> Iterator[Nursery]:
         process.kill()
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork, and starting so many takes too long")
 def test_killed_at_any_moment(folder: Path, nursery: Nursery) -> None:
     """After each of many kills a session has the last save that was acknowledged, or the one that was under way."""

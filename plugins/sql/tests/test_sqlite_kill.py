@@ -22,6 +22,7 @@ EARLY_KILLS = 20
 LONGEST_LIFE = 0.05
 
 
+@pytest.mark.long
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="makes its writers with fork")
 def test_every_acknowledged_save_survives_a_kill(file: Path, url: str) -> None:
     """After each of many kills, every acknowledged save is there or was followed by another, and all are whole."""
