@@ -49,7 +49,16 @@ def types(session: nox.Session) -> None:
 def tests(session: nox.Session) -> None:
     """Run the tests on what is in the checkout, but those that are long or need a server: they run from the wheels."""
     session.install(*_group("test"), *_editable())
-    arguments = session.posargs or [*PARALLEL, "-m", "not server and not long", "README.md", "docs", "core", "plugins", "tests"]
+    arguments = session.posargs or [
+        *PARALLEL,
+        "-m",
+        "not server and not long",
+        "README.md",
+        "docs",
+        "core",
+        "plugins",
+        "tests",
+    ]
     session.run("pytest", *arguments, env=IN_SHORT)
 
 
