@@ -39,7 +39,7 @@ class Plan:
 PEER_CELLS: Final = (Cell(1_000, 1), Cell(1_000, 100))
 _SMALL_CELLS: Final = tuple(Cell(size, many) for size in (1_000, 100) for many in (1, 10, 100, 1_000))
 
-FULL: Final = Plan((*_SMALL_CELLS, Cell(_LARGE, 10), Cell(_LARGE, 100)), rounds=5, seconds=1.0, warm_up=1.0)
+FULL: Final = Plan((*_SMALL_CELLS, Cell(_LARGE, 10), Cell(_LARGE, 100)), rounds=3, seconds=1.0, warm_up=0.5)
 QUICK: Final = Plan(PEER_CELLS, rounds=3, seconds=1.0, warm_up=0.5)
 
 
