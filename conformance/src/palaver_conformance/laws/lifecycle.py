@@ -153,6 +153,7 @@ async def init_at_once(ground: Ground) -> None:
         await asyncio.gather(*turns)
         again = [store.init() for store in stores[:4]]
         await asyncio.gather(*again, *(store.expect(f"s{n}", records[n]) for n, store in enumerate(stores)))
+        await ground.close()  # a server takes so many connections, and no more
 
 
 async def _open_and_write(store: TracedStore, session_id: str, record: Record, *, pause: int) -> None:
