@@ -196,7 +196,7 @@ async def test_leftover_of_a_killed_writer(folder: Path, clock: ManualClock, ver
     async with store:
         await store.write("a", RECORD)
         (path,) = await asyncio.to_thread(lambda: list(folder.rglob("*.session")))
-        leftover = path.parent / "unfinished"
+        leftover = path.parent / "unfinished-1"
         await asyncio.to_thread(leftover.write_bytes, CONTENT[:50])
         assert await store.read("a") == RECORD
         assert [name async for name in store.scan()] == ["a"]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 __all__ = ("SessionFiles",)
 
 _SHARDS_AT_ONCE: Final = 12
-"""Each takes two open files, of which some systems allow a process 256 in all."""
+"""Each takes up to nine open files, of which some systems allow a process 256 in all."""
 
 _Save: TypeAlias = "tuple[str, Record, str | Absent | None]"
 """The session, the record, and the version that must be live; None where any may be."""

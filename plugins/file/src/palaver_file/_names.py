@@ -14,11 +14,11 @@ from typing import Final, NamedTuple
 __all__ = ("SESSION_SUFFIX", "SHARD_NAME", "Address", "address_of", "folder_name", "shard_of")
 
 SESSION_SUFFIX: Final = ".session"
-SHARD_NAME: Final = re.compile(r"[0-9a-f]{2}")
+SHARD_NAME: Final = re.compile(r"[0-9a-f]")
 
 _LONGEST_SLUG: Final = 40
 _HASH_DIGITS: Final = 32
-_FILE_NAME: Final = re.compile(rf"[a-z0-9-]*_([0-9a-f]{{2}})[0-9a-f]{{{_HASH_DIGITS - 2}}}{re.escape(SESSION_SUFFIX)}")
+_FILE_NAME: Final = re.compile(rf"[a-z0-9-]*_([0-9a-f])[0-9a-f]{{{_HASH_DIGITS - 1}}}{re.escape(SESSION_SUFFIX)}")
 _UNREADABLE: Final = re.compile(r"[^A-Za-z0-9]+")
 
 
@@ -32,7 +32,7 @@ class Address(NamedTuple):
 def address_of(session_id: str) -> Address:
     """Return where the file of a session is."""
     digest = _hash(session_id)
-    return Address(digest[:2], f"{_slug(session_id)}_{digest}{SESSION_SUFFIX}")
+    return Address(digest[0], f"{_slug(session_id)}_{digest}{SESSION_SUFFIX}")
 
 
 def shard_of(file: str) -> str:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 __all__ = ("MOST_AT_ONCE", "FolderLock", "Shard")
 
 _LOCK_NAME: Final = "lock"
-_TEMPORARY_NAMES: Final = ("unfinished", "unfinished-1", "unfinished-2", "unfinished-3")
+_TEMPORARY_NAMES: Final = tuple(f"unfinished-{number}" for number in range(1, 9))
 MOST_AT_ONCE: Final = len(_TEMPORARY_NAMES)
 """How many files of a shard can be written at the same time."""
 

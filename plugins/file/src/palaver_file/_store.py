@@ -38,7 +38,7 @@ _THREADS: Final = 16
 _READS_AT_ONCE: Final = 16
 """A file that was used lately is read faster than a thread is called, so one thread reads several."""
 
-_SAVES_AT_ONCE: Final = 16
+_SAVES_AT_ONCE: Final = 4
 """In so many threads at most is a batch saved: each does every step for all of its part before the next step."""
 
 
