@@ -42,7 +42,7 @@ PROFILES: Final = {
         Profile(
             name="smoke",
             seconds=8.0,
-            call_seconds=10.0,
+            call_seconds=5.0,
             generated=12,
             crowd=150,
             largest=_MIB + 1,
