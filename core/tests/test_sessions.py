@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
     from core.tests.conftest import FourMethodStore, SwapStore
 
-    from palaver import ManualClock, Session
+    from palaver import Absent, ManualClock, Session
 
 INITIAL: dict[str, Any] = {"n": 0, "cart": []}
 
@@ -357,6 +357,36 @@ class TestConflict:
             await meanwhile(store, lambda other: other.set_state(n=100))
 
         assert stored_state(store) == {"n": 105, "cart": [], "step": 7}
+
+    async def test_what_was_set_and_mutated_back_is_done_again(self, sessions: Sessions, store: SwapStore) -> None:
+        """The value counts with which the turn ended, even where it is the one that the turn has found."""
+        async with sessions.turn("a") as session:
+            session.set_state(lambda state: {"counted": state["n"] + 1})
+            session.set_state(n=7)
+            session.state["n"] = 0
+            await meanwhile(store, lambda other: other.set_state(n=10))
+
+        assert stored_state(store) == {"n": 0, "cart": [], "counted": 1}
+
+    async def test_what_a_handler_still_holds_after_its_turn_does_not_count(
+        self, sessions: Sessions, store: SwapStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """A dict that was kept and is changed while the turn is saved changes nothing, not even when it is saved anew."""
+        kept: dict[str, Any] = {}
+        swap = store.swap
+
+        async def swap_late(session_id: str, record: Record, expected: str | Absent) -> bool:
+            kept["n"] = 99
+            return await swap(session_id, record, expected)
+
+        async with sessions.turn("a") as session:
+            kept = session.state
+            kept["mine"] = True
+            await meanwhile(store, lambda other: other.set_state(theirs=True))
+            monkeypatch.setattr(store, "swap", swap_late)
+
+        assert kept["n"] == 99
+        assert stored_state(store) == {"n": 0, "cart": [], "mine": True, "theirs": True}
 
     async def test_a_reset_is_done_again(self, sessions: Sessions, store: SwapStore) -> None:
         """What the other has saved is reset, too."""

@@ -101,20 +101,21 @@ class _Lane(Generic[Item, Answer]):
         self._places = places
         self._waiting: deque[_Call[Item, Answer]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
-        self._departure_is_set = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop, while a departure is set."""
 
     def __repr__(self) -> str:
         return f"[{len(self._waiting)} waiting, {len(self._in_flight)} in flight]"
 
     async def send(self, item: Item) -> Answer:
         """Send a call together with others, and return its answer."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            # At the end of this pass of the loop: by then, all who are about to call have called.
+            self._loop = loop = asyncio.get_running_loop()
+            loop.call_soon(self._depart)
         call: _Call[Item, Answer] = _Call(item, loop.create_future())
         self._waiting.append(call)
-        if not self._departure_is_set:
-            # At the end of this pass of the loop: by then, all who are about to call have called.
-            self._departure_is_set = True
-            loop.call_soon(self._depart)
         try:
             return await call.answer
         except asyncio.CancelledError:
@@ -123,7 +124,7 @@ class _Lane(Generic[Item, Answer]):
             raise
 
     def _depart(self) -> None:
-        self._departure_is_set = False
+        self._loop = None
         while self._waiting and len(self._in_flight) < self._places:
             batch = self._next_batch()
             if batch:
@@ -166,7 +167,8 @@ class _Lane(Generic[Item, Answer]):
             raise
         else:
             for call, answer in zip(batch, answers, strict=True):
-                _answer(call, answer)
+                if not call.answer.done():
+                    call.answer.set_result(answer)
 
     async def _fly_one_by_one(self, batch: list[_Call[Item, Answer]]) -> None:
         for call in batch:

@@ -27,6 +27,7 @@ class Session:
         "_changes",
         "_checkpoint",
         "_created",
+        "_encoded",
         "_has_ended",
         "_id",
         "_initial",
@@ -59,7 +60,8 @@ class Session:
         # The state after the first `_settled` changes; what differs from it beyond the later ones was mutated.
         self._checkpoint = self._base
         self._settled = 0
-        # Decoded when somebody looks at it.
+        # The state is one or the other: encoded until somebody looks at it, and again from the end of the turn.
+        self._encoded = self._base
         self._state: State | None = None
 
     def __repr__(self) -> str:
@@ -145,13 +147,16 @@ class Session:
         """Take the session out of the handler's hands."""
         self._has_ended = True
 
-    def encode(self) -> bytes:
-        """Return the encoded state as it is now.
+    def seal(self) -> bytes:
+        """Return the encoded state as the handler has left it; what it still holds of it does not count any more.
 
         Raises:
             InvalidStateError: it holds something that is not JSON.
         """
-        return self._checkpoint if self._is_untouched() else encode_state(self._live_state())
+        self._encoded = self._encode()
+        # Hundreds of turns wait for their saves at a time: without their objects, they cost no garbage collection.
+        self._state = None
+        return self._encoded
 
     @property
     def base(self) -> bytes:
@@ -186,8 +191,11 @@ class Session:
 
     def _live_state(self) -> State:
         if self._state is None:
-            self._state = decode_state(self._checkpoint, self._id)
+            self._state = decode_state(self._encoded, self._id)
         return self._state
+
+    def _encode(self) -> bytes:
+        return self._encoded if self._state is None else encode_state(self._state)
 
     def _replace_state(self, encoded: bytes) -> None:
         # In place: the handler may hold the dict that `state` gave it.
@@ -207,7 +215,7 @@ class Session:
 
     def _settle(self) -> None:
         """Turn what the handler has mutated in place into a change."""
-        if self._is_untouched():
+        if self._settled == len(self._changes) and self._encode() == self._checkpoint:
             return
         expected = decode_state(self._checkpoint, self._id)
         for change in self._changes[self._settled :]:
@@ -218,11 +226,8 @@ class Session:
         self._mark_settled()
 
     def _mark_settled(self) -> None:
-        self._checkpoint = self.encode()
+        self._checkpoint = self._encode()
         self._settled = len(self._changes)
-
-    def _is_untouched(self) -> bool:
-        return self._state is None
 
 
 def _instant(milliseconds: int) -> datetime:

@@ -125,7 +125,7 @@ class Turn:
         The answer is False when someone else was faster.
         """
         session = self._session
-        state = session.encode()
+        state = session.seal()
         if session.is_destroyed:
             if state == self._engine.initial:
                 return self._destroy()

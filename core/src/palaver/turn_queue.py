@@ -30,6 +30,8 @@ class TurnQueue:
 
     def __init__(self) -> None:
         self._lines: dict[str, _Line] = {}
+        self._loop: asyncio.AbstractEventLoop | None = None
+        """The loop of all who stand in a line, looked up by the first: up to Python 3.11, that is a system call."""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -58,7 +60,9 @@ class TurnQueue:
         """Take the turn if nobody has it or waits for it, and tell whether the caller has it now."""
         if session_id in self._lines:
             return False
-        self._lines[session_id] = _Line(asyncio.current_task())
+        if not self._lines:
+            self._loop = asyncio.get_running_loop()
+        self._lines[session_id] = _Line(asyncio.current_task(self._loop))
         return True
 
     def leave(self, session_id: str) -> None:

@@ -79,12 +79,9 @@ class Channel:
         """Return every server that has data of its own."""
         return self._connections.nodes()
 
-    def by_slot(self, keys: Sequence[bytes]) -> list[list[int]]:
+    def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         """Group the places of keys, in order, so that one command can have those of a group together."""
-        groups: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            groups.setdefault(self._connections.slot(key), []).append(place)
-        return list(groups.values())
+        return self._connections.by_slot(keys)
 
     def checked(self, answer: Answer) -> Answer:
         """Return an answer, unless it is an error of the server.
@@ -133,21 +130,18 @@ class Channel:
     async def _run_script(
         self, run: _Run, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]
     ) -> list[Any]:
-        answers: list[Any] = []
-        for chunk in chunks(items):
-            keys = [key for key, _ in chunk]
-            groups = self.by_slot(keys)
-            calls = [
-                (
-                    len(group),
-                    *(keys[place] for place in group),
-                    now,
-                    *(word for place in group for word in chunk[place][1]),
-                )
-                for group in groups
-            ]
-            answers += _in_order(groups, await self._evaluate(run, script, calls))
-        return answers
+        keys = [key for key, _ in items]
+        groups = self.by_slot(keys)
+        calls = [
+            (
+                len(group),
+                *[keys[place] for place in group],
+                now,
+                *[word for place in group for word in items[place][1]],
+            )
+            for group in groups
+        ]
+        return _in_order(groups, await self._evaluate(run, script, calls))
 
     async def _evaluate(self, run: _Run, script: Script, calls: Sequence[tuple[Any, ...]]) -> list[list[Any]]:
         answers = await run([Command(call[1], ("EVALSHA", script.sha, *call)) for call in calls])
@@ -170,20 +164,27 @@ async def _cancellable(work: Awaitable[T]) -> T:
     return answer
 
 
-def chunks(items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> Iterator[Sequence[tuple[bytes, tuple[Any, ...]]]]:
-    """Cut items into parts that a server does in a moment."""
-    start = size = 0
-    for place, (_, words) in enumerate(items):
-        weight = sum(len(word) for word in words if isinstance(word, bytes))
-        if place > start and (place - start == _CHUNK_ITEMS or size + weight > _CHUNK_BYTES):
+def chunks(items: Sequence[T], size: Callable[[T], int]) -> Iterator[Sequence[T]]:
+    """Cut items into parts that a server does in a moment.
+
+    Args:
+        items: what to cut.
+        size: how many bytes an item has.
+    """
+    start = total = 0
+    for place, item in enumerate(items):
+        weight = size(item)
+        if place > start and (place - start == _CHUNK_ITEMS or total + weight > _CHUNK_BYTES):
             yield items[start:place]
-            start, size = place, 0
-        size += weight
+            start, total = place, 0
+        total += weight
     if start < len(items):
         yield items[start:]
 
 
-def _in_order(groups: list[list[int]], answers: list[list[T]]) -> list[T]:
+def _in_order(groups: Sequence[Sequence[int]], answers: list[list[T]]) -> list[T]:
+    if len(groups) == 1:
+        return answers[0]
     placed = {
         place: answer
         for group, part in zip(groups, answers, strict=True)

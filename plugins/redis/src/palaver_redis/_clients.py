@@ -13,7 +13,7 @@ from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from palaver.errors import InvalidOptionError
-from palaver_redis._connections import PoolConnections, SlotConnections
+from palaver_redis._connections import ClientSource, OwnSource, ServerConnections, SlotConnections
 from palaver_redis._location import Kind, Location
 
 if TYPE_CHECKING:
@@ -25,7 +25,7 @@ __all__ = ("Place", "Timeouts", "check_client", "connect", "describe")
 # unread answers.
 _PROTOCOL: Final = 2
 
-_FOR_SENTINEL: Final = ("protocol", "driver_info", "socket_connect_timeout", "socket_timeout", "retry")
+_FOR_SENTINEL: Final = ("protocol", "driver_info", "socket_connect_timeout", "retry")
 
 
 Place: TypeAlias = "Location | Redis | RedisCluster"
@@ -45,24 +45,23 @@ async def connect(place: Place, timeouts: Timeouts) -> Connections:
     if isinstance(place, RedisCluster):
         return SlotConnections(place, is_own=False)
     if isinstance(place, Redis):
-        return PoolConnections(place.connection_pool)
+        return ServerConnections(ClientSource(place.connection_pool))
     options: dict[str, Any] = {
         "protocol": _PROTOCOL,
         "driver_info": None,  # redis-py looks up its own version, which reads files, and sends it with two commands
         "socket_connect_timeout": timeouts.connect,
-        "socket_timeout": timeouts.answer,
+        "socket_timeout": None,  # the store times each answer; redis-py would make a task for each command
         "retry": Retry(NoBackoff(), 0),
         **place.options,
     }
     options.pop("max_connections", None)  # the store waits for its turn, where redis-py would fail
     if place.kind is Kind.CLUSTER:
         # In a thread: redis-py looks up the name of the host here, which blocks.
-        cluster = await asyncio.to_thread(_cluster, place, options)
+        cluster = await asyncio.to_thread(_cluster, place, options | {"socket_timeout": timeouts.answer})
         return SlotConnections(cluster, is_own=True)
     if place.kind is Kind.SENTINEL:
-        return _through_sentinel(place, options)
-    pool = _pool(place, options)
-    return PoolConnections(pool, pool)
+        return _through_sentinel(place, options, timeouts)
+    return ServerConnections(OwnSource(_pool(place, options), timeouts.connect), timeouts.answer)
 
 
 def check_client(client: object) -> Redis | RedisCluster:
@@ -114,12 +113,13 @@ def _cluster(location: Location, options: dict[str, Any]) -> RedisCluster:
     return RedisCluster(startup_nodes=nodes, ssl=location.tls, **options)
 
 
-def _through_sentinel(location: Location, options: dict[str, Any]) -> Connections:
+def _through_sentinel(location: Location, options: dict[str, Any], timeouts: Timeouts) -> Connections:
     tls = {name: value for name, value in options.items() if name.startswith("ssl_")}
     sentinel = Sentinel(  # type: ignore[no-untyped-call]
         location.hosts,
         sentinel_kwargs={
             **{name: options[name] for name in _FOR_SENTINEL},
+            "socket_timeout": timeouts.answer,
             **tls,
             "ssl": location.tls,
             **location.sentinel_options,
@@ -128,4 +128,4 @@ def _through_sentinel(location: Location, options: dict[str, Any]) -> Connection
     pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         location.service, sentinel, ssl=location.tls, **options
     )
-    return PoolConnections(pool, pool, *sentinel.sentinels)
+    return ServerConnections(OwnSource(pool, timeouts.connect, *sentinel.sentinels), timeouts.answer)

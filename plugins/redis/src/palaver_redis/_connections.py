@@ -22,7 +22,16 @@ if TYPE_CHECKING:
     from redis.asyncio.cluster import ClusterNode
     from redis.asyncio.connection import AbstractConnection
 
-__all__ = ("Answer", "Command", "Connections", "Node", "PoolConnections", "SlotConnections")
+__all__ = (
+    "Answer",
+    "ClientSource",
+    "Command",
+    "Connections",
+    "Node",
+    "OwnSource",
+    "ServerConnections",
+    "SlotConnections",
+)
 
 Answer = Any
 """What redis-py makes of an answer: bytes, a number, None, a list of them, or a `ResponseError`."""
@@ -62,8 +71,8 @@ class Connections(Protocol):
         """Return the answers to commands in order, wherever each has to go."""
         ...
 
-    def slot(self, key: bytes) -> int:
-        """Return the same number for keys that one command can have together."""
+    def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
+        """Group the places of keys, in order, so that one command can have those of a group together."""
         ...
 
     def nodes(self) -> Sequence[Node]:
@@ -75,18 +84,86 @@ class Connections(Protocol):
         ...
 
 
-class PoolConnections:
+class Source(Protocol):
+    """Where connections to one server come from."""
+
+    async def take(self) -> AbstractConnection:
+        """Return a connection that is open, and that nobody else uses."""
+        ...
+
+    async def give_back(self, connection: AbstractConnection) -> None:
+        """Take it back, in whatever state it is."""
+        ...
+
+    async def close(self) -> None:
+        """Close what was opened here."""
+        ...
+
+
+class OwnSource:
+    """Makes connections, and keeps them itself: to ask redis-py's pool for one costs as much as a command does.
+
+    Args:
+        pool: knows how to make a connection.
+        timeout: for how many seconds a connection may take to come up.
+        closes: what else to close at the end.
+    """
+
+    def __init__(self, pool: ConnectionPool, timeout: float, *closes: Any) -> None:
+        self._pool = pool
+        self._timeout = timeout
+        self._closes = closes
+        self._idle: list[AbstractConnection] = []
+
+    async def take(self) -> AbstractConnection:
+        connection = self._idle.pop() if self._idle else self._pool.make_connection()  # type: ignore[no-untyped-call]
+        try:
+            if connection.is_connected and await connection.can_read():
+                await connection.disconnect(nowait=True)  # it ended while nobody used it, as when a server restarts
+            if not connection.is_connected:
+                async with asyncio.timeout(self._timeout):
+                    await connection.connect()
+        except BaseException:
+            self._idle.append(connection)
+            raise
+        return connection
+
+    async def give_back(self, connection: AbstractConnection) -> None:
+        self._idle.append(connection)
+
+    async def close(self) -> None:
+        idle, self._idle = self._idle, []
+        await _close_all([*(each.disconnect() for each in idle), *(each.aclose() for each in self._closes)])
+
+
+class ClientSource:
+    """The pool of a client that somebody else made, which has all its connections back after each use."""
+
+    def __init__(self, pool: ConnectionPool) -> None:
+        self._pool = pool
+
+    async def take(self) -> AbstractConnection:
+        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        return connection
+
+    async def give_back(self, connection: AbstractConnection) -> None:
+        await self._pool.release(connection)
+
+    async def close(self) -> None:
+        """Do nothing: its owner closes it."""
+
+
+class ServerConnections:
     """The way to one server, be it at a fixed address or the primary that Sentinel names.
 
     Args:
-        pool: where connections come from. It looks at each before it hands it out, so that one that ended while
-            nobody used it, as in a restart of the server, is made anew.
-        closes: what to close at the end.
+        source: where connections come from.
+        timeout: for how many seconds an answer may take; None is as long as the connections themselves allow.
     """
 
-    def __init__(self, pool: ConnectionPool, *closes: Any) -> None:
-        self._pool = pool
-        self._closes = closes
+    def __init__(self, source: Source, timeout: float | None = None) -> None:
+        self._source = source
+        self._timeout = timeout
 
     async def open(self) -> None:
         """Find the servers."""
@@ -97,15 +174,15 @@ class PoolConnections:
 
     async def send(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Answer]:
         """Return the answers to commands in order."""
-        connection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+        connection = await self._source.take()
         try:
-            return await _exchange(connection, commands)
+            return await _exchange(connection, commands, self._timeout)
         finally:
-            await self._pool.release(connection)
+            await self._source.give_back(connection)
 
-    def slot(self, key: bytes) -> int:  # noqa: ARG002  # one server takes all keys together
-        """Return the same number for keys that one command can have together."""
-        return 0
+    def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
+        """Group the places of keys: one server takes all keys together."""
+        return [range(len(keys))] if keys else []
 
     def nodes(self) -> Sequence[Node]:
         """Return every server that has data of its own."""
@@ -113,7 +190,7 @@ class PoolConnections:
 
     async def close(self) -> None:
         """Close all connections that were opened here."""
-        await _close_all([each.aclose() for each in self._closes])
+        await self._source.close()
 
 
 class SlotConnections:
@@ -152,9 +229,12 @@ class SlotConnections:
                 break
         return answers
 
-    def slot(self, key: bytes) -> int:
-        """Return the same number for keys that one command can have together."""
-        return key_slot(key)
+    def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
+        """Group the places of keys: those of one slot."""
+        groups: dict[int, list[int]] = {}
+        for place, key in enumerate(keys):
+            groups.setdefault(key_slot(key), []).append(place)
+        return list(groups.values())
 
     def nodes(self) -> Sequence[Node]:
         """Return every server that has data of its own."""
@@ -247,14 +327,23 @@ class _SlotNode:
         return await self._connections.send(self._node, commands)
 
 
-async def _exchange(connection: AbstractConnection, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Answer]:
+async def _exchange(
+    connection: AbstractConnection, commands: Sequence[tuple[str | bytes | int, ...]], patience: float | None = None
+) -> list[Answer]:
+    """Return the answers to commands; each may take `patience` seconds, None is as the connection has it."""
     try:
-        await connection.send_packed_command(b"".join(map(_pack, commands)))
-        return [await _answer(connection) for _ in commands]
+        async with asyncio.timeout(patience) as deadline:
+            await connection.send_packed_command(b"".join(map(_pack, commands)))
+            answers = []
+            for _ in commands:
+                if patience is not None:
+                    deadline.reschedule(asyncio.get_running_loop().time() + patience)
+                answers.append(await _answer(connection))
     except BaseException:
         # Answers that nobody has read would be taken for those of the next commands.
         await connection.disconnect(nowait=True)
         raise
+    return answers
 
 
 def _pack(words: tuple[str | bytes | int, ...]) -> bytes:

@@ -42,10 +42,9 @@ def expiry_text(expires_at: int | None) -> bytes:
     return b"null" if expires_at is None else b"%d" % expires_at
 
 
-def encode_record(record: Record) -> bytes:
-    """Return the value of a record."""
-    expiry = expiry_text(record.expires_at)
-    return b'{"palaver":1,"expires_at":%b,"version":%b}\n%b' % (expiry, encode_version(record.version), record.payload)
+def encode_record(record: Record, version: bytes) -> bytes:
+    """Return the value of a record whose version is encoded already."""
+    return b'{"palaver":1,"expires_at":%b,"version":%b}\n%b' % (expiry_text(record.expires_at), version, record.payload)
 
 
 def decode_record(value: bytes, session_id: str, location: str) -> Record:

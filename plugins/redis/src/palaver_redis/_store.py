@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import math
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+from typing import TYPE_CHECKING, Final, Self, Unpack
 from zlib import crc32
 
 from redis.exceptions import ResponseError
@@ -121,18 +121,17 @@ class RedisSessionStore(BatchSessionStore):
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         channel = self._require_open()
         wanted = list(session_ids)
-        found = await read_values(channel, list(map(self._keys.key, wanted)))
+        keys = list(map(self._keys.key, wanted))
+        found = await read_values(channel, keys)
         now = self.clock.now()
-        return [self._live(session_id, found[self._keys.key(session_id)], now) for session_id in wanted]
+        return [self._live(session_id, found[key], now) for session_id, key in zip(wanted, keys, strict=True)]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         channel = self._require_open()
         self.check_sizes(items)
         now = self.clock.now()
-        writes = [(self._keys.key(session_id), _write(record, now)) for session_id, record in items]
-        for chunk in chunks(writes):
-            answers = await channel.change([Command(key, (words[0], key, *words[1:])) for key, words in chunk])
-            for answer in answers:
+        for chunk in chunks(items, _payload_bytes):
+            for answer in await channel.change([self._write(session_id, record, now) for session_id, record in chunk]):
                 channel.checked(answer)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
@@ -140,10 +139,9 @@ class RedisSessionStore(BatchSessionStore):
         swaps = list(items)
         self.check_sizes(swaps)
         now = self.clock.now()
-        arguments = [
-            (self._keys.key(session_id), _swap(record, expected, now)) for session_id, record, expected in swaps
-        ]
-        answers = await channel.change_script(SWAP, now, arguments)
+        answers: list[int] = []
+        for chunk in chunks(swaps, _payload_bytes):
+            answers += await channel.change_script(SWAP, now, [self._swap(*swap, now) for swap in chunk])
         return [self._is_done(answer, session_id) for answer, (session_id, _, _) in zip(answers, swaps, strict=True)]
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
@@ -203,6 +201,22 @@ class RedisSessionStore(BatchSessionStore):
             raise StoreClosedError(repr(self))
         return self._channel
 
+    def _write(self, session_id: str, record: Record, now: int) -> Command:
+        """Return the command that stores a record."""
+        key, ttl = self._keys.key(session_id), time_to_live(record.expires_at, now)
+        if ttl == GONE_ALREADY:
+            return Command(key, ("UNLINK", key))
+        value = encode_record(record, encode_version(record.version))
+        return Command(key, ("SET", key, value) if ttl is None else ("SET", key, value, "PX", ttl))
+
+    def _swap(
+        self, session_id: str, record: Record, expected: str | Absent, now: int
+    ) -> tuple[bytes, tuple[bytes, ...]]:
+        """Return the key and the arguments of a swap."""
+        version = encode_version(record.version)
+        ttl = _ttl_text(time_to_live(record.expires_at, now))
+        return self._keys.key(session_id), (encode_version(expected), version, ttl, encode_record(record, version))
+
     def _live(self, session_id: str, value: Answer, now: int) -> Record | None:
         if value is None:
             return None
@@ -256,18 +270,8 @@ async def _count_keys(channel: Channel) -> int:
     return sum([int(await channel.ask_node(node, "DBSIZE")) for node in channel.nodes()])
 
 
-def _write(record: Record, now: int) -> tuple[Any, ...]:
-    """Return the command that stores a record; its key follows the first word."""
-    ttl = time_to_live(record.expires_at, now)
-    if ttl is None:
-        return "SET", encode_record(record)
-    return ("UNLINK",) if ttl == GONE_ALREADY else ("SET", encode_record(record), "PX", ttl)
-
-
-def _swap(record: Record, expected: str | Absent, now: int) -> tuple[bytes, ...]:
-    """Return the arguments of a swap."""
-    ttl = _ttl_text(time_to_live(record.expires_at, now))
-    return encode_version(expected), encode_version(record.version), ttl, encode_record(record)
+def _payload_bytes(item: tuple[str, Record] | tuple[str, Record, str | Absent]) -> int:
+    return len(item[1].payload)
 
 
 def _ttl_text(ttl: int | None) -> bytes:
