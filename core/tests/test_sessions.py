@@ -366,12 +366,12 @@ class TestConflict:
             session.state["n"] = 0
             await meanwhile(store, lambda other: other.set_state(n=10))
 
-        assert stored_state(store) == {"n": 0, "cart": [], "counted": 1}
+        assert stored_state(store) == {"n": 0, "cart": [], "counted": 11}
 
     async def test_what_a_handler_still_holds_after_its_turn_does_not_count(
         self, sessions: Sessions, store: SwapStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A dict that was kept and is changed while the turn is saved changes nothing, not even when it is saved anew."""
+        """A dict that was kept, and is changed while the turn is saved, changes nothing: not even in a second attempt."""
         kept: dict[str, Any] = {}
         swap = store.swap
 
