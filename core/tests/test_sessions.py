@@ -371,7 +371,7 @@ class TestConflict:
     async def test_what_a_handler_still_holds_after_its_turn_does_not_count(
         self, sessions: Sessions, store: SwapStore, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """A dict that was kept, and is changed while the turn is saved, changes nothing: not even in a second attempt."""
+        """A dict that was kept, and is changed while the turn is saved, changes nothing, at no attempt."""
         kept: dict[str, Any] = {}
         swap = store.swap
 

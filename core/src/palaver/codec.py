@@ -12,7 +12,7 @@ from palaver.json_state import check_state, is_plain
 __all__ = ("StoredSession", "decode_session", "decode_state", "encode_session", "encode_state")
 
 
-class StoredSession(msgspec.Struct, frozen=True):
+class StoredSession(msgspec.Struct, frozen=True, gc=False):
     """A session as its payload has it."""
 
     id: str
