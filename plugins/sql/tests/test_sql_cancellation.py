@@ -78,7 +78,7 @@ async def test_many_calls_cancelled_in_the_queue(url: str) -> None:
 
 async def test_cancelled_init_and_close_leave_nothing_open(url: str) -> None:
     """Cancelled at any moment, init can be repeated, and close leaves no thread."""
-    for delay in DELAYS[::2]:
+    for delay in DELAYS:
         store = SQLSessionStore(url)
         await cancel_after(store.init(), delay)
         await store.init()

@@ -79,14 +79,14 @@ def _begin(child: subprocess.Popen[str]) -> None:
 
 
 def test_processes_that_open_a_new_database_at_once(url: str) -> None:
-    """Four processes make the database together, all can use it, and none loses what another wrote."""
-    run_at_once(INIT, url, 4)
+    """Eight processes make the database together, all can use it, and none loses what another wrote."""
+    run_at_once(INIT, url, 8)
 
     async def ids() -> list[str]:
         async with SQLSessionStore(url) as store:
             return [session_id async for session_id in store.scan()]
 
-    assert asyncio.run(ids()) == [str(number) for number in range(4)]
+    assert asyncio.run(ids()) == [str(number) for number in range(8)]
 
 
 def test_processes_that_read_and_write_one_session(url: str) -> None:

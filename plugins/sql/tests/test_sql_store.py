@@ -271,7 +271,7 @@ async def test_no_items_are_no_results(url: str) -> None:
 
 async def test_batches_larger_than_a_statement_can_be(url: str) -> None:
     """A batch may have more ids than SQLite has variables, and more than a server is told at once."""
-    count = 33_001 if url.startswith("sqlite") else 2_501
+    count = 40_001 if url.startswith("sqlite") else 2_501
     records = {f"telegram:{number}": make(b"%d" % number) for number in range(count)}
     async with SQLSessionStore(url) as store:
         answers = await store.swap_many([(session_id, record, ABSENT) for session_id, record in records.items()])
