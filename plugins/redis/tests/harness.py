@@ -57,7 +57,7 @@ class RedisHarness:
     async def remove(self, location: str) -> None:
         pattern = Keys(self.whole_namespace(location, "")).prefix.removesuffix(b":") + b"*"
         async with self._connected() as connections:
-            for node in connections.nodes():
+            for node in await connections.nodes():
                 cursor = b"0"
                 while True:
                     [(cursor, keys)] = await node.send([("SCAN", cursor, "MATCH", pattern, "COUNT", 10_000)])
@@ -85,7 +85,7 @@ class RedisHarness:
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connections]:
-        connections = await connect(parse_url(self.url), Timeouts(connect=4, answer=4))
+        connections = connect(parse_url(self.url), Timeouts(connect=4, answer=4))
         try:
             await connections.open()
             yield connections

@@ -184,7 +184,7 @@ async def test_unknown_service(redis_sentinel: RedisSentinel) -> None:
 
 async def test_smallest_privilege(cluster: RedisCluster, namespace: str) -> None:
     """The privileges that the README names are enough."""
-    may = "+ping +get +mget +exists +set +unlink +getrange +eval +evalsha +scan +dbsize +cluster +command +asking"
+    may = "+ping +get +mget +exists +set +unlink +getrange +eval +evalsha +scan +dbsize +cluster +asking"
     for node in cluster.nodes:
         done = await asyncio.to_thread(node.ask, "ACL", "SETUSER", "bot", "on", ">pw", "~palaver:*", *may.split())
         assert done == "OK"

@@ -75,9 +75,9 @@ class Channel:
         """Run a script that changes something for keys, each with its arguments; one answer for each."""
         return await self._run_script(self.change, script, now, items)
 
-    def nodes(self) -> Sequence[Node]:
+    async def nodes(self) -> Sequence[Node]:
         """Return every server that has data of its own."""
-        return self._connections.nodes()
+        return await self._take_turn(lambda: _cancellable(self._connections.nodes()))
 
     def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         """Group the places of keys, in order, so that one command can have those of a group together."""

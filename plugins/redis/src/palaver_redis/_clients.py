@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
-import asyncio
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
-from redis.asyncio import ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
-from redis.asyncio.cluster import ClusterNode
+from redis.asyncio import Connection, ConnectionPool, Redis, RedisCluster, SSLConnection, UnixDomainSocketConnection
 from redis.asyncio.retry import Retry
 from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 
 from palaver.errors import InvalidOptionError
-from palaver_redis._connections import ClientSource, OwnSource, ServerConnections, SlotConnections
+from palaver_redis._cluster import SlotConnections
+from palaver_redis._connections import ClientSource, OwnSource, ServerConnections
 from palaver_redis._location import Kind, Location
+from palaver_redis._slots import Address
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from redis.asyncio.connection import AbstractConnection
+
     from palaver_redis._connections import Connections
 
 __all__ = ("Place", "Timeouts", "check_client", "connect", "describe")
@@ -26,6 +31,15 @@ __all__ = ("Place", "Timeouts", "check_client", "connect", "describe")
 _PROTOCOL: Final = 2
 
 _FOR_SENTINEL: Final = ("protocol", "driver_info", "socket_connect_timeout", "retry")
+
+# What a client hands on to its nodes, or to its connections so that they tell it what happens to them.
+_CLIENTS_OWN: Final = (
+    "max_connections",
+    "response_callbacks",
+    "redis_connect_func",
+    "maint_notifications_config",
+    "oss_cluster_maint_notifications_handler",
+)
 
 
 Place: TypeAlias = "Location | Redis | RedisCluster"
@@ -40,10 +54,10 @@ class Timeouts:
     answer: float
 
 
-async def connect(place: Place, timeouts: Timeouts) -> Connections:
+def connect(place: Place, timeouts: Timeouts) -> Connections:
     """Make the way to a place; nothing is connected yet. A client that somebody else made is not closed by it."""
     if isinstance(place, RedisCluster):
-        return SlotConnections(place, is_own=False)
+        return _as_client(place)
     if isinstance(place, Redis):
         return ServerConnections(ClientSource(place.connection_pool))
     options: dict[str, Any] = {
@@ -56,12 +70,10 @@ async def connect(place: Place, timeouts: Timeouts) -> Connections:
     }
     options.pop("max_connections", None)  # the store waits for its turn, where redis-py would fail
     if place.kind is Kind.CLUSTER:
-        # In a thread: redis-py looks up the name of the host here, which blocks.
-        cluster = await asyncio.to_thread(_cluster, place, options | {"socket_timeout": timeouts.answer})
-        return SlotConnections(cluster, is_own=True)
+        return _cluster(place, options, timeouts)
     if place.kind is Kind.SENTINEL:
         return _through_sentinel(place, options, timeouts)
-    return ServerConnections(OwnSource(_pool(place, options), timeouts.connect), timeouts.answer)
+    return ServerConnections(OwnSource(_pool(place, options).make_connection, timeouts.connect), timeouts.answer)
 
 
 def check_client(client: object) -> Redis | RedisCluster:
@@ -108,9 +120,30 @@ def _pool(location: Location, options: dict[str, Any]) -> ConnectionPool:
     return ConnectionPool(host=host, port=port, **options)
 
 
-def _cluster(location: Location, options: dict[str, Any]) -> RedisCluster:
-    nodes = [ClusterNode(host, port) for host, port in location.hosts]
-    return RedisCluster(startup_nodes=nodes, ssl=location.tls, **options)
+def _cluster(location: Location, options: dict[str, Any], timeouts: Timeouts) -> Connections:
+    startup = [Address(host, port) for host, port in location.hosts]
+    make = partial(SSLConnection if location.tls else Connection, **options)
+    return SlotConnections(startup, _to_nodes(make, timeouts.connect, timeouts.answer))
+
+
+def _as_client(client: RedisCluster) -> Connections:
+    """Make the way to a cluster as a client goes it, with connections that are not the client's."""
+    nodes = client.nodes_manager
+    startup = [Address(node.host, int(node.port)) for node in (*nodes.startup_nodes.values(), *client.startup_nodes)]
+    options = {name: value for name, value in client.connection_kwargs.items() if name not in _CLIENTS_OWN}
+    make = partial(options.pop("connection_class"), **options)
+    return SlotConnections(startup, _to_nodes(make), nodes.remap_host_port)
+
+
+def _to_nodes(
+    make: Callable[..., AbstractConnection], connect: float | None = None, answer: float | None = None
+) -> Callable[[Address], ServerConnections]:
+    """Return what makes the way to a node, with timeouts that come before those of its connections."""
+
+    def to_node(address: Address) -> ServerConnections:
+        return ServerConnections(OwnSource(partial(make, host=address.host, port=address.port), connect), answer)
+
+    return to_node
 
 
 def _through_sentinel(location: Location, options: dict[str, Any], timeouts: Timeouts) -> Connections:
@@ -128,4 +161,4 @@ def _through_sentinel(location: Location, options: dict[str, Any], timeouts: Tim
     pool = SentinelConnectionPool(  # type: ignore[no-untyped-call]
         location.service, sentinel, ssl=location.tls, **options
     )
-    return ServerConnections(OwnSource(pool, timeouts.connect, *sentinel.sentinels), timeouts.answer)
+    return ServerConnections(OwnSource(pool.make_connection, timeouts.connect, *sentinel.sentinels), timeouts.answer)

@@ -1,25 +1,23 @@
 """Commands on their way: packed together, sent in one write, and answered in order.
 
-redis-py opens the connections, authenticates, finds the primary and knows the nodes of a cluster. What it offers above
-that costs a Python object for each command, and repeats commands whose answer was lost, which could let a change take
-effect twice; so commands go to its connections directly.
+redis-py opens the connections, authenticates, and finds the primary that Sentinel names. What it offers above that
+costs a Python object for each command, and repeats commands whose answer was lost, which could let a change take effect
+twice; so commands go to its connections directly.
 """
 
 from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from hiredis import pack_command
-from redis.crc import key_slot
-from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError, TryAgainError
+from redis.exceptions import RedisError, ResponseError
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Sequence
+    from collections.abc import Awaitable, Callable, Sequence
 
-    from redis.asyncio import ConnectionPool, RedisCluster
-    from redis.asyncio.cluster import ClusterNode
+    from redis.asyncio import ConnectionPool
     from redis.asyncio.connection import AbstractConnection
 
 __all__ = (
@@ -30,15 +28,11 @@ __all__ = (
     "Node",
     "OwnSource",
     "ServerConnections",
-    "SlotConnections",
+    "close_all",
 )
 
 Answer = Any
 """What redis-py makes of an answer: bytes, a number, None, a list of them, or a `ResponseError`."""
-
-_REDIRECTIONS: Final = 16
-_ASKING: Final = ("ASKING",)
-_TRY_AGAIN_DELAY: Final = 0.05
 
 
 class Command(NamedTuple):
@@ -75,7 +69,7 @@ class Connections(Protocol):
         """Group the places of keys, in order, so that one command can have those of a group together."""
         ...
 
-    def nodes(self) -> Sequence[Node]:
+    async def nodes(self) -> Sequence[Node]:
         """Return every server that has data of its own."""
         ...
 
@@ -104,36 +98,43 @@ class OwnSource:
     """Makes connections, and keeps them itself: to ask redis-py's pool for one costs as much as a command does.
 
     Args:
-        pool: knows how to make a connection.
-        timeout: for how many seconds a connection may take to come up.
+        make: makes a connection, which is not open yet.
+        timeout: for how many seconds a connection may take to come up; None is as long as it allows itself.
         closes: what else to close at the end.
     """
 
-    def __init__(self, pool: ConnectionPool, timeout: float, *closes: Any) -> None:
-        self._pool = pool
+    def __init__(self, make: Callable[[], AbstractConnection], timeout: float | None, *closes: Any) -> None:
+        self._make = make
         self._timeout = timeout
         self._closes = closes
         self._idle: list[AbstractConnection] = []
+        self._is_closed = False
 
     async def take(self) -> AbstractConnection:
-        connection = self._idle.pop() if self._idle else self._pool.make_connection()  # type: ignore[no-untyped-call]
+        connection = self._idle.pop() if self._idle else self._make()
         try:
             if connection.is_connected and await connection.can_read():
                 await connection.disconnect(nowait=True)  # it ended while nobody used it, as when a server restarts
             if not connection.is_connected:
                 async with asyncio.timeout(self._timeout):
-                    await connection.connect()
+                    await connection.connect()  # type: ignore[no-untyped-call]
         except BaseException:
-            self._idle.append(connection)
+            await connection.disconnect(nowait=True)
+            await self.give_back(connection)
             raise
         return connection
 
     async def give_back(self, connection: AbstractConnection) -> None:
-        self._idle.append(connection)
+        if self._is_closed:
+            await connection.disconnect(nowait=True)
+        else:
+            self._idle.append(connection)
 
     async def close(self) -> None:
+        """Close what nobody uses now, and each other connection when it is given back."""
+        self._is_closed = True
         idle, self._idle = self._idle, []
-        await _close_all([*(each.disconnect() for each in idle), *(each.aclose() for each in self._closes)])
+        await close_all([*(each.disconnect() for each in idle), *(each.aclose() for each in self._closes)])
 
 
 class ClientSource:
@@ -184,147 +185,13 @@ class ServerConnections:
         """Group the places of keys: one server takes all keys together."""
         return [range(len(keys))] if keys else []
 
-    def nodes(self) -> Sequence[Node]:
+    async def nodes(self) -> Sequence[Node]:
         """Return every server that has data of its own."""
         return [self]
 
     async def close(self) -> None:
         """Close all connections that were opened here."""
         await self._source.close()
-
-
-class SlotConnections:
-    """The way to the nodes of a cluster.
-
-    Args:
-        client: knows which node has which key.
-        is_own: whether to close its connections at the end.
-    """
-
-    def __init__(self, client: RedisCluster, *, is_own: bool) -> None:
-        self._client = client
-        self._is_own = is_own
-        self._is_outdated = True
-
-    async def open(self) -> None:
-        """Find the servers."""
-        if self._is_outdated:
-            # Of what the client learns when it is initialised, only which node has which slots: to ask for all commands
-            # that there are, too, would keep the event loop busy for as long again.
-            await self._client.nodes_manager.initialize()
-            self._is_outdated = False
-
-    async def run(self, commands: Sequence[Command]) -> list[Answer]:
-        """Return the answers to commands in order, wherever each has to go."""
-        await self.open()
-        answers: list[Answer] = [None] * len(commands)
-        nodes = self._client.nodes_manager
-        todo = {
-            place: (nodes.get_node_from_slot(key_slot(command.key)), False) for place, command in enumerate(commands)
-        }
-        for _ in range(_REDIRECTIONS):
-            await self._run_once(commands, todo, answers)
-            todo = await self._redirect(todo, answers)
-            if not todo:
-                break
-        return answers
-
-    def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
-        """Group the places of keys: those of one slot."""
-        groups: dict[int, list[int]] = {}
-        for place, key in enumerate(keys):
-            groups.setdefault(key_slot(key), []).append(place)
-        return list(groups.values())
-
-    def nodes(self) -> Sequence[Node]:
-        """Return every server that has data of its own."""
-        return [_SlotNode(self, node) for node in self._client.get_primaries()]
-
-    async def close(self) -> None:
-        """Close all connections that were opened here."""
-        if self._is_own:
-            nodes = self._client.nodes_manager
-            await _close_all([nodes.aclose(), nodes.aclose("startup_nodes")])
-
-    async def send(self, node: ClusterNode, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Answer]:
-        """Return the answers of one node."""
-        connection = node.acquire_connection()
-        try:
-            await node.disconnect_if_needed(connection)
-            if connection.is_connected and await connection.can_read():
-                await connection.disconnect(nowait=True)  # it ended while nobody used it; sending opens it again
-            return await _exchange(connection, commands)
-        except (RedisError, OSError):
-            # Perhaps another node has its slots by now; whoever comes next looks.
-            self._is_outdated = True
-            raise
-        finally:
-            node.release(connection)
-
-    async def _run_once(
-        self, commands: Sequence[Command], todo: dict[int, tuple[ClusterNode, bool]], answers: list[Answer]
-    ) -> None:
-        by_node: dict[ClusterNode, list[int]] = {}
-        for place, (node, _) in todo.items():
-            by_node.setdefault(node, []).append(place)
-        # To the end of all, even when one fails: nothing may take effect after the failure was reported.
-        ended = await asyncio.gather(
-            *(
-                self._run_on(node, [(commands[place], todo[place][1]) for place in part])
-                for node, part in by_node.items()
-            ),
-            return_exceptions=True,
-        )
-        for part, result in zip(by_node.values(), ended, strict=True):
-            if isinstance(result, BaseException):
-                raise result
-            for place, answer in zip(part, result, strict=True):
-                answers[place] = answer
-
-    async def _run_on(self, node: ClusterNode, commands: Sequence[tuple[Command, bool]]) -> list[Answer]:
-        words = []
-        for command, asks in commands:
-            words += [_ASKING, command.words] if asks else [command.words]
-        answers = iter(await self.send(node, words))
-        return [[next(answers) for _ in range(1 + asks)][-1] for _, asks in commands]
-
-    async def _redirect(
-        self, todo: dict[int, tuple[ClusterNode, bool]], answers: list[Answer]
-    ) -> dict[int, tuple[ClusterNode, bool]]:
-        """Return what has to be sent again, none of which took effect, and where."""
-        again: dict[int, tuple[ClusterNode, bool]] = {}
-        for place, (node, _) in todo.items():
-            answer = answers[place]
-            if isinstance(answer, AskError):
-                again[place] = await self._named(answer, node), not isinstance(answer, MovedError)
-            elif isinstance(answer, TryAgainError):
-                again[place] = node, False
-            elif isinstance(answer, ClusterDownError):
-                self._is_outdated = True
-        if any(isinstance(answers[place], TryAgainError) for place in again):
-            await asyncio.sleep(_TRY_AGAIN_DELAY)
-        return again
-
-    async def _named(self, error: AskError, asked: ClusterNode) -> ClusterNode:
-        host, port = error.host or asked.host, error.port
-        if isinstance(error, MovedError):
-            self._is_outdated = True
-        node = self._client.get_node(host=host, port=port)
-        if node is None:
-            await self._client.nodes_manager.initialize()
-            node = self._client.get_node(host=host, port=port)
-        return asked if node is None else node
-
-
-class _SlotNode:
-    """One primary of a cluster."""
-
-    def __init__(self, connections: SlotConnections, node: ClusterNode) -> None:
-        self._connections = connections
-        self._node = node
-
-    async def send(self, commands: Sequence[tuple[str | bytes | int, ...]]) -> list[Answer]:
-        return await self._connections.send(self._node, commands)
 
 
 async def _exchange(
@@ -358,7 +225,8 @@ async def _answer(connection: AbstractConnection) -> Answer:
         return error
 
 
-async def _close_all(closings: Sequence[Awaitable[None]]) -> None:
+async def close_all(closings: Sequence[Awaitable[None]]) -> None:
+    """Wait for all closings, whatever becomes of any."""
     for closing in closings:
         # A connection that fails while it is closed is closed.
         with suppress(RedisError, OSError):

@@ -6,7 +6,7 @@ import logging
 import re
 from typing import TYPE_CHECKING, Final
 
-from redis.exceptions import ResponseError
+from redis.exceptions import ClusterDownError, ResponseError
 
 from palaver_redis._connections import Command
 from palaver_redis._scripts import CLEAR
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ("check_server",)
 
+_NOT_SERVED: Final = "Hash slot not served"
 _POLICY: Final = re.compile(rb"^maxmemory_policy:([a-z-]+)", re.MULTILINE)
 
 _logger = logging.getLogger(__name__)
@@ -28,19 +29,18 @@ async def check_server(connections: Connections, keys: Keys, shown: str) -> None
     Raises:
         RedisError: the server cannot be used.
     """
-    for node in connections.nodes():
+    for node in await connections.nodes():
         _raise_error(await node.send([("PING",)]))
     nobody = keys.nobody
-    _raise_error(
-        await connections.run(
-            [
-                Command(nobody, ("GET", nobody)),
-                Command(nobody, ("UNLINK", nobody)),
-                Command(nobody, ("EVAL", CLEAR.source, 1, nobody, 0)),
-            ]
-        )
+    answers = await connections.run(
+        [
+            Command(nobody, ("GET", nobody)),
+            Command(nobody, ("UNLINK", nobody)),
+            Command(nobody, ("EVAL", CLEAR.source, 1, nobody, 0)),
+        ]
     )
-    for node in connections.nodes():
+    _raise_error([answer for answer in answers if not _is_gap(answer)])
+    for node in await connections.nodes():
         _warn_of_eviction((await node.send([("INFO", "memory")]))[0], shown)
 
 
@@ -48,6 +48,11 @@ def _raise_error(answers: list[object]) -> None:
     for answer in answers:
         if isinstance(answer, ResponseError):
             raise answer
+
+
+def _is_gap(answer: object) -> bool:
+    """Tell whether a cluster says that no node has the slot, which does not keep it from serving the others."""
+    return isinstance(answer, ClusterDownError) and _NOT_SERVED in str(answer)
 
 
 def _warn_of_eviction(answer: object, shown: str) -> None:

@@ -8,6 +8,7 @@ from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Self, Unpack
 from zlib import crc32
 
+from redis.asyncio import RedisCluster
 from redis.exceptions import ResponseError
 
 from palaver.batches import BatchSessionStore
@@ -30,7 +31,7 @@ from palaver_redis._values import read_values
 if TYPE_CHECKING:
     from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 
-    from redis.asyncio import Redis, RedisCluster
+    from redis.asyncio import Redis
 
     from palaver.record import Absent, Record
     from palaver.store import StoreOptions
@@ -181,7 +182,7 @@ class RedisSessionStore(BatchSessionStore):
 
     async def _open(self) -> None:
         with mapped_errors(self._shown):
-            connections = await connect(self._place, self._timeouts)
+            connections = connect(self._place, self._timeouts)
             try:
                 await connections.open()
                 await check_server(connections, self._keys, self._shown)
@@ -241,7 +242,7 @@ class RedisSessionStore(BatchSessionStore):
     async def _sweep(self, script: Script, start: bytes = b"") -> AsyncGenerator[dict[bytes, bytes], None]:
         """Run a script over the keys of this namespace; yields keys, each with what was there."""
         pattern = self._keys.pattern(start)
-        for node in self._require_open().nodes():
+        for node in await self._require_open().nodes():
             cursor = b"0"
             while True:
                 cursor, keys = await self._page(node, cursor, pattern)
@@ -267,7 +268,7 @@ class RedisSessionStore(BatchSessionStore):
 
 
 async def _count_keys(channel: Channel) -> int:
-    return sum([int(await channel.ask_node(node, "DBSIZE")) for node in channel.nodes()])
+    return sum([int(await channel.ask_node(node, "DBSIZE")) for node in await channel.nodes()])
 
 
 def _payload_bytes(item: tuple[str, Record] | tuple[str, Record, str | Absent]) -> int:
@@ -279,6 +280,8 @@ def _ttl_text(ttl: int | None) -> bytes:
 
 
 def _calls(place: Place) -> int:
+    if isinstance(place, RedisCluster):
+        return min(int(place.connection_kwargs["max_connections"]), DEFAULT_CALLS)
     limit = place.options.get("max_connections") if isinstance(place, Location) else None
     return limit or DEFAULT_CALLS
 
