@@ -40,6 +40,9 @@ class RedisServer(Server):
         settings: further lines of its configuration, as in `maxmemory 2mb`.
     """
 
+    # A replica that writes its first log, after it has copied its primary, ignores the signal.
+    told_again_after = 0.5
+
     def __init__(
         self,
         folder: Path,

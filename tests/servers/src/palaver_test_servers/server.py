@@ -6,6 +6,7 @@ import socket
 import subprocess
 import time
 from abc import ABC, abstractmethod
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final, Self
 
 from palaver_test_servers._watcher import forget, watch
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ("Server", "ServerMissingError", "free_port")
 
 START_TIMEOUT: Final = 60.0
+_STOP_TIMEOUT: Final = 30.0
 _LOOK_AGAIN: Final = 0.02
 
 
@@ -37,6 +39,9 @@ class Server(ABC):
     Args:
         folder: an empty folder for its data and its log.
     """
+
+    told_again_after: float = 30.0
+    """After how many seconds it is told once more to shut down, where it may not have listened the first time."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -80,15 +85,20 @@ class Server(ABC):
 
     def stop(self) -> None:
         """Let it shut down in order."""
-        if self._process is not None:
+        if self._process is None:
+            return
+        deadline = time.monotonic() + _STOP_TIMEOUT
+        while self._process.poll() is None and time.monotonic() < deadline:
             self._process.terminate()
-            self._reap(timeout=30)
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(self.told_again_after)
+        self._reap(timeout=0)
 
     def kill(self) -> None:
         """End it at once, as a crash would."""
         if self._process is not None:
             self._process.kill()
-            self._reap(timeout=30)
+            self._reap(timeout=_STOP_TIMEOUT)
 
     def restart(self) -> None:
         """Stop it in order, and start it with the data that it has."""
@@ -106,7 +116,7 @@ class Server(ABC):
             self._process.wait(timeout)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait(timeout)
+            self._process.wait(_STOP_TIMEOUT)
         forget(self._process.pid)
         self._process = None
 
