@@ -95,8 +95,11 @@ class Session:
         Raises:
             TurnEndedError: the turn has ended.
         """
-        self._require_turn()
-        return self._live_state()
+        # Most turns come here several times: what nearly always holds is decided without a call.
+        if self._has_ended or self._state is None:
+            self._require_turn()
+            return self._live_state()
+        return self._state
 
     def set_state(
         self, patch: Mapping[str, Any] | Callable[[State], Mapping[str, Any]] | None = None, /, **keys: Any

@@ -99,24 +99,29 @@ class Turn:
         self._session.end()
         try:
             if kind is None or (self._engine.save_on_error and issubclass(kind, Exception)):
-                await self._save()
+                saving = self._start_saving()
+                if saving is not None and not await saving:
+                    await self._save_again()
         finally:
             self._engine.queue.leave(self._id)
 
     def _read(self) -> Awaitable[Record | None]:
         return self._engine.round_trips.read(self._id, is_alone=self._engine.queue.is_alone)
 
-    async def _save(self) -> None:
-        """Save everything, or nothing."""
+    async def _save_again(self) -> None:
+        """Save to what someone else has saved meanwhile, everything or nothing.
+
+        Raises:
+            ConflictError: others were faster at each attempt.
+        """
         attempts = self._engine.max_attempts
-        for attempt in range(1, attempts + 1):
+        for attempt in range(1, attempts):
+            await _pause(attempt)
+            self._record = await self._read()
+            self._session.rebase(_unpack(self._record, self._id))
             saving = self._start_saving()
             if saving is None or await saving:
                 return
-            if attempt < attempts:
-                await _pause(attempt)
-                self._record = await self._read()
-                self._session.rebase(_unpack(self._record, self._id))
         raise ConflictError(self._id, attempts=attempts)
 
     def _start_saving(self) -> Awaitable[bool] | None:
