@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from palaver import ManualClock, Record, new_version
 from palaver_file import FileSessionStore, _drafts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import pytest
 
 HOUR = 3_600_000
@@ -147,9 +146,9 @@ async def test_a_session_is_marked_before_it_is_there(
     """Whatever is seen at the moment when a file takes its place, the mark is there already, and the old one still."""
     seen: list[int] = []
 
-    def watched(path: Path, target: Path) -> None:
+    def watched(path: str, target: str) -> None:
         seen.append(len(marks(folder)))
-        path.replace(target)
+        Path(path).replace(target)
 
     monkeypatch.setattr(_drafts, "move_file", watched)
     async with FileSessionStore(folder, clock=clock) as store:

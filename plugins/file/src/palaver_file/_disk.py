@@ -5,19 +5,16 @@ Nothing here knows what a session is; whatever fails is an `OSError`.
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 import time
-from io import FileIO
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 __all__ = (
-    "begin_to_sync",
     "make_folder",
     "move_file",
     "read_file",
@@ -28,46 +25,43 @@ __all__ = (
 )
 
 T = TypeVar("T")
+Ts = TypeVarTuple("Ts")
 
 _IS_WINDOWS: Final = os.name == "nt"
 _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
-_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | getattr(os, "O_BINARY", 0)
+_BINARY: Final = getattr(os, "O_BINARY", 0)
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
+_OLD_FILE: Final = os.O_RDONLY | _BINARY
+_READ_BYTES: Final = 16 * 1024
+"""Most sessions are smaller, so that one read gets all of them."""
 
 _PATIENCE: Final = 1.0
 _PAUSE: Final = 0.005
 
 
-def read_file(path: Path) -> bytes | None:
+def read_file(path: str) -> bytes | None:
     """Return what is in a file, None when there is no file."""
     try:
-        return _patiently(lambda: _read(path))
+        return _patiently(_read, path)
     except FileNotFoundError:
         return None
 
 
-def start_file(path: Path, content: bytes) -> int:
+def start_file(path: str, content: bytes) -> int:
     """Write a file, whatever is in it now, and return it open: it is not on the disk before it is synced."""
-    return _patiently(lambda: _write(path, content))
+    return _patiently(_write, path, content)
 
 
-def begin_to_sync(descriptor: int) -> None:
-    """Let the system begin to write a file to the disk, where it can be told so: files begun together end together."""
-    if hasattr(os, "posix_fadvise"):
-        # On Linux this starts to write what is not on the disk yet, and waits for nothing. It is only advice.
-        with contextlib.suppress(OSError):
-            os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
-
-
-def move_file(path: Path, target: Path) -> None:
+def move_file(path: str, target: str) -> None:
     """Put a file in the place of another at once: whatever happens, there is one of the two."""
-    _patiently(lambda: path.replace(target))
+    _patiently(os.replace, path, target)
 
 
-def remove_file(path: Path) -> bool:
+def remove_file(path: str | Path) -> bool:
     """Remove a file, and tell whether there was one."""
     try:
-        _patiently(path.unlink)
+        _patiently(os.unlink, path)
     except FileNotFoundError:
         return False
     return True
@@ -95,7 +89,7 @@ def require_folder(path: Path) -> None:
         raise FileNotFoundError(errno.ENOENT, reason, str(path))
 
 
-def sync_folder(path: Path) -> None:
+def sync_folder(path: str | Path) -> None:
     """Bring the names in a folder to the disk; Windows has no call for that."""
     if _IS_WINDOWS:
         return
@@ -106,12 +100,19 @@ def sync_folder(path: Path) -> None:
         os.close(descriptor)
 
 
-def _read(path: Path) -> bytes:
-    with FileIO(path) as file:
-        return file.readall()
+def _read(path: str) -> bytes:
+    descriptor = os.open(path, _OLD_FILE)
+    try:
+        content = os.read(descriptor, _READ_BYTES)
+        # Less than was asked for may be the end, and may not.
+        while more := os.read(descriptor, max(_READ_BYTES, len(content))):
+            content += more
+        return content
+    finally:
+        os.close(descriptor)
 
 
-def _write(path: Path, content: bytes) -> int:
+def _write(path: str, content: bytes) -> int:
     descriptor = os.open(path, _NEW_FILE, _PRIVATE_FILE)
     try:
         rest = memoryview(content)
@@ -124,13 +125,15 @@ def _write(path: Path, content: bytes) -> int:
     return descriptor
 
 
-def _patiently(action: Callable[[], T]) -> T:
+def _patiently(action: Callable[[*Ts], T], *arguments: *Ts) -> T:
     """Do something with a file, again and again for a second where the system locks files that others have open."""
+    if not _IS_WINDOWS:
+        return action(*arguments)
     deadline = time.monotonic() + _PATIENCE
     while True:
         try:
-            return action()
+            return action(*arguments)
         except PermissionError:
-            if not _IS_WINDOWS or time.monotonic() >= deadline:
+            if time.monotonic() >= deadline:
                 raise
         time.sleep(_PAUSE)

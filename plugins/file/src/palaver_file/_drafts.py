@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from palaver_file._calendar import hour_of
-from palaver_file._disk import begin_to_sync, move_file, start_file, sync_folder
+from palaver_file._disk import move_file, remove_file, start_file, sync_folder
 from palaver_file._format import encode_file
 
 if TYPE_CHECKING:
@@ -99,25 +99,31 @@ class Publisher:
 def _replace(drafts: Sequence[Draft]) -> None:
     temporaries = _temporaries(drafts)
     try:
-        with contextlib.ExitStack() as unfinished:
-            descriptors = []
-            for draft, temporary in zip(drafts, temporaries, strict=True):
-                descriptors.append(start_file(temporary, draft.content))
-                unfinished.callback(os.close, descriptors[-1])
-                begin_to_sync(descriptors[-1])
-            for descriptor in descriptors:
-                os.fsync(descriptor)
+        _write(drafts, temporaries)
         for draft, temporary in zip(drafts, temporaries, strict=True):
             move_file(temporary, draft.shard.path(draft.name))
     except BaseException:
         # When the disk is full, what was written so far must not keep it full.
         for temporary in temporaries:
             with contextlib.suppress(OSError):
-                temporary.unlink(missing_ok=True)
+                remove_file(temporary)
         raise
 
 
-def _temporaries(drafts: Sequence[Draft]) -> list[Path]:
+def _write(drafts: Sequence[Draft], temporaries: Sequence[str]) -> None:
+    """Write the files of drafts, and bring what is in them to the disk."""
+    descriptors: list[int] = []
+    try:
+        for draft, temporary in zip(drafts, temporaries, strict=True):
+            descriptors.append(start_file(temporary, draft.content))
+        for descriptor in descriptors:
+            os.fsync(descriptor)
+    finally:
+        for descriptor in descriptors:
+            os.close(descriptor)
+
+
+def _temporaries(drafts: Sequence[Draft]) -> list[str]:
     """Return where each draft is written first: under one of the few names that its shard has for that."""
     used: Counter[Shard] = Counter()
     paths = []

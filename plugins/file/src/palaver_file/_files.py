@@ -8,7 +8,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import tempfile
+from collections import deque
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from palaver.errors import CorruptSessionError
@@ -21,8 +23,7 @@ from palaver_file._names import SHARD_NAME, Address, address_of, folder_name, sh
 from palaver_file._shard import MOST_AT_ONCE, FolderLock, Shard
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
-    from pathlib import Path
+    from collections.abc import Iterator, Sequence
 
     from palaver.clock import Clock
     from palaver.record import Absent, Record
@@ -34,6 +35,9 @@ _SHARDS_AT_ONCE: Final = 12
 
 _Save: TypeAlias = "tuple[str, Record, str | Absent | None]"
 """The session, the record, and the version that must be live; None where any may be."""
+
+_Waiting: TypeAlias = "dict[str, deque[tuple[int, _Save]]]"
+"""What is still to be saved, by its shard and in order, with the places of the answers."""
 
 _logger = logging.getLogger(__name__)
 
@@ -98,7 +102,7 @@ class SessionFiles:
             if remove_file(path):
                 shard.sync()
             if found is not None:
-                self._calendar.unmark(path.name, found[1].expires_at)
+                self._calendar.unmark(address.file, found[1].expires_at)
 
     def shards(self) -> list[str]:
         """List the shards that there are."""
@@ -157,78 +161,62 @@ class SessionFiles:
         return None if record is None or record.is_expired(self._clock.now()) else record
 
     def _load(self, session_id: str, address: Address) -> Record | None:
-        path = self._folder / address.shard / address.file
+        path = self._shard(address.shard).path(address.file)
         content = read_file(path)
         if content is None:
             require_folder(self._folder)
             return None
-        found, record = decode_file(content, location=str(path), session_id=session_id)
+        found, record = decode_file(content, location=path, session_id=session_id)
         if found != session_id:
-            raise CorruptSessionError(f"it is the file of session {found!r}", session_id=session_id, location=str(path))
+            raise CorruptSessionError(f"it is the file of session {found!r}", session_id=session_id, location=path)
         return record
 
     def _save(self, items: Sequence[_Save]) -> list[bool]:
         """Save records if they may be saved, many at a time, and tell for each whether it is stored."""
-        answers: dict[int, bool] = {}
-        waiting = list(enumerate(items))
+        answers = [False] * len(items)
+        waiting: _Waiting = {}
+        for place, item in enumerate(items):
+            waiting.setdefault(address_of(item[0]).shard, deque()).append((place, item))
         while waiting:
-            waiting = self._save_some(waiting, answers)
-        return [answers[place] for place in range(len(items))]
+            self._save_some(waiting, answers)
+        return answers
 
-    def _save_some(self, waiting: list[tuple[int, _Save]], answers: dict[int, bool]) -> list[tuple[int, _Save]]:
-        """Save what can be saved now, at least the first, and return what has to wait."""
+    def _save_some(self, waiting: _Waiting, answers: list[bool]) -> None:
+        """Save what can be saved now, at least something, and take it from what waits."""
         with contextlib.ExitStack() as locks:
-            now, later = self._choose(waiting, locks, held=set())
-            if not now:
-                # Only here is waited, while no other lock is held: so writers never wait for each other in a circle,
-                # and one that is stuck holds up nobody but those who want its shard.
-                first = address_of(waiting[0][1][0]).shard
-                locks.enter_context(self._shard(first).locked())
-                now, later = self._choose(waiting, locks, held={first})
             drafts: dict[str, Draft] = {}
             confirmed = []
-            for place, (session_id, record, expected) in now:
-                if session_id not in drafts:
-                    drafts[session_id] = self._draft(session_id)
-                decision = self._decide(drafts[session_id], record, expected)
-                answers[place] = decision is not SwapDecision.REFUSE
-                if decision is SwapDecision.STORE:
-                    drafts[session_id].replace(record)
-                elif decision is SwapDecision.ALREADY_STORED:
-                    # Whoever has stored it may not have come to bring it to the disk.
-                    confirmed.append(drafts[session_id].shard)
+            for shard in self._lock_some(waiting, locks):
+                for place, (session_id, record, expected) in _take(waiting, shard):
+                    draft = drafts.get(session_id)
+                    if draft is None:
+                        draft = drafts[session_id] = self._draft(session_id)
+                    decision = self._decide(draft, record, expected)
+                    answers[place] = decision is not SwapDecision.REFUSE
+                    if decision is SwapDecision.STORE:
+                        draft.replace(record)
+                    elif decision is SwapDecision.ALREADY_STORED:
+                        # Whoever has stored it may not have come to bring it to the disk.
+                        confirmed.append(draft.shard)
             self._publisher.publish(drafts.values(), confirmed)
-        return later
 
-    def _choose(
-        self, waiting: list[tuple[int, _Save]], locks: contextlib.ExitStack, held: set[str]
-    ) -> tuple[list[tuple[int, _Save]], list[tuple[int, _Save]]]:
-        """Lock the shards that are free, and return what can be saved in them now, and what has to wait.
+    def _lock_some(self, waiting: _Waiting, locks: contextlib.ExitStack) -> list[str]:
+        """Lock the shards that are free, of those that something waits for; at least one."""
+        held: list[str] = []
+        for name in waiting:
+            if len(held) < _SHARDS_AT_ONCE and self._lock_if_free(name, locks):
+                held.append(name)
+        if held:
+            return held
+        # Only here is waited, while no other lock is held: so writers never wait for each other in a circle, and one
+        # that is stuck holds up nobody but those who want its shard.
+        first = next(iter(waiting))
+        self._shard(first).lock(locks)
+        return [first]
 
-        The items of a shard stay in order: once one of them has to wait, those after it wait, too.
-        """
-        sessions: dict[str, set[str]] = {shard: set() for shard in held}
-        busy: set[str] = set()
-        now, later = [], []
-        for place, item in waiting:
-            shard = address_of(item[0]).shard
-            if shard not in busy and shard not in sessions:
-                if len(sessions) < _SHARDS_AT_ONCE and self._lock_if_free(shard, locks):
-                    sessions[shard] = set()
-                else:
-                    busy.add(shard)
-            if shard not in busy and len(sessions[shard] | {item[0]}) > MOST_AT_ONCE:
-                busy.add(shard)
-            if shard in busy:
-                later.append((place, item))
-            else:
-                sessions[shard].add(item[0])
-                now.append((place, item))
-        return now, later
-
-    def _lock_if_free(self, shard: str, locks: contextlib.ExitStack) -> bool:
+    def _lock_if_free(self, name: str, locks: contextlib.ExitStack) -> bool:
         try:
-            locks.enter_context(self._shard(shard).locked(timeout=0))
+            self._shard(name).lock(locks, timeout=0)
         except TimeoutError:
             return False
         return True
@@ -259,28 +247,41 @@ class SessionFiles:
     def _is_due(self, name: str, hour: Path) -> bool:
         """Tell whether a mark is of no more use: its session has expired, is gone, or expires at another time."""
         shard = shard_of(name)
-        path = self._folder / shard / name
+        path = self._shard(shard).path(name)
         found = _inspect(path)
         if found is None:
-            return not path.exists()  # a damaged session keeps its mark: it may be mended
+            return not Path(path).exists()  # a damaged session keeps its mark: it may be mended
         return found[1].is_expired(self._clock.now()) or not self._calendar.is_in(hour, found[1].expires_at)
 
-    def _is_expired(self, path: Path) -> bool:
+    def _is_expired(self, path: str) -> bool:
         found = _inspect(path)
         return found is not None and found[1].is_expired(self._clock.now())
 
 
-def _inspect(path: Path) -> tuple[str, Record] | None:
+def _take(waiting: _Waiting, shard: str) -> Iterator[tuple[int, _Save]]:
+    """Take what waits for a shard, in order, for not more sessions than can be written in it at the same time."""
+    queue = waiting[shard]
+    sessions: set[str] = set()
+    while queue:
+        session_id = queue[0][1][0]
+        if session_id not in sessions and len(sessions) == MOST_AT_ONCE:
+            return
+        sessions.add(session_id)
+        yield queue.popleft()
+    del waiting[shard]
+
+
+def _inspect(path: str) -> tuple[str, Record] | None:
     """Return what is in a file among others; one that is damaged is no reason to give up the others."""
     content = read_file(path)
     if content is None:
         return None
     try:
-        session_id, record = decode_file(content, location=str(path))
+        session_id, record = decode_file(content, location=path)
     except CorruptSessionError as error:
         _logger.warning("%s", error)
         return None
-    if address_of(session_id).file != path.name:
+    if address_of(session_id).file != Path(path).name:
         _logger.warning("%s is not a session of its own: it is a copy of the file of session %r", path, session_id)
         return None
     return session_id, record

@@ -7,6 +7,7 @@ import errno
 import os
 import threading
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from filelock import lock_descriptor, unlock_descriptor
@@ -16,7 +17,6 @@ from palaver_file._names import SESSION_SUFFIX
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 __all__ = ("MOST_AT_ONCE", "FolderLock", "Shard")
 
@@ -26,6 +26,7 @@ MOST_AT_ONCE: Final = len(_TEMPORARY_NAMES)
 """How many files of a shard can be written at the same time."""
 
 _POLL_SECONDS: Final = 0.002
+_LOCK_FILE: Final = os.O_RDWR | os.O_CREAT
 
 
 class FolderLock:
@@ -37,7 +38,7 @@ class FolderLock:
     """
 
     def __init__(self, folder: Path, timeout: float) -> None:
-        self._path = folder / _LOCK_NAME
+        self._path = str(folder / _LOCK_NAME)
         self._timeout = timeout
         # Threads queue here, so that at most one of them asks the file system again and again.
         self._among_threads = threading.Lock()
@@ -55,31 +56,29 @@ class FolderLock:
         if not self._among_threads.acquire(timeout=seconds):
             raise self._not_free(seconds)
         try:
-            with self._file_locked(seconds, deadline):
-                yield
+            # The lock is the system's, on a file that stays: it ends with its process, and there is none to clean up.
+            descriptor = os.open(self._path, _LOCK_FILE, 0o600)
+            try:
+                self._wait(descriptor, seconds, deadline)
+                try:
+                    yield
+                finally:
+                    # Not left to `close`: a forked child may have the descriptor, too.
+                    unlock_descriptor(descriptor)
+            finally:
+                os.close(descriptor)
         finally:
             self._among_threads.release()
 
-    @contextlib.contextmanager
-    def _file_locked(self, seconds: float, deadline: float) -> Iterator[None]:
-        # The lock is the system's, on a file that stays: it ends with its process, and there is none to clean up.
-        descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT, 0o600)
-        try:
-            while not lock_descriptor(descriptor, blocking=False):
-                if time.monotonic() >= deadline:
-                    raise self._not_free(seconds)
-                time.sleep(_POLL_SECONDS)
-            try:
-                yield
-            finally:
-                # Not left to `close`: a forked child may have the descriptor, too.
-                unlock_descriptor(descriptor)
-        finally:
-            os.close(descriptor)
+    def _wait(self, descriptor: int, seconds: float, deadline: float) -> None:
+        while not lock_descriptor(descriptor, blocking=False):
+            if time.monotonic() >= deadline:
+                raise self._not_free(seconds)
+            time.sleep(_POLL_SECONDS)
 
     def _not_free(self, seconds: float) -> TimeoutError:
         reason = f"another writer has kept this lock for {seconds:g} s; look for a process that is stuck or suspended"
-        return TimeoutError(errno.ETIMEDOUT, reason, str(self._path))
+        return TimeoutError(errno.ETIMEDOUT, reason, self._path)
 
 
 class Shard:
@@ -92,30 +91,41 @@ class Shard:
 
     def __init__(self, folder: Path, lock_timeout: float) -> None:
         self.folder = folder
+        self._prefix = f"{folder}{os.sep}"
         # Fixed names are enough, as only the lock's holder writes; what a crash has left is written over.
-        self.temporaries = [folder / name for name in _TEMPORARY_NAMES]
+        self.temporaries = [self.path(name) for name in _TEMPORARY_NAMES]
         self._lock = FolderLock(folder, lock_timeout)
         self._is_known = False
 
     @contextlib.contextmanager
     def locked(self, timeout: float | None = None) -> Iterator[None]:
         """Hold the shard's lock: whoever changes the shard does."""
-        if not (self._is_known and self.folder.is_dir()):
-            self._make()
-        with self._lock.held(timeout):
+        with contextlib.ExitStack() as stack:
+            self.lock(stack, timeout)
             yield
 
-    def path(self, name: str) -> Path:
-        """Return the path of a file."""
-        return self.folder / name
+    def lock(self, stack: contextlib.ExitStack, timeout: float | None = None) -> None:
+        """Hold the shard's lock until a stack ends."""
+        if not self._is_known:
+            self._make()
+        try:
+            stack.enter_context(self._lock.held(timeout))
+        except FileNotFoundError:
+            # Somebody has removed the folder.
+            self._make()
+            stack.enter_context(self._lock.held(timeout))
 
-    def paths(self) -> list[Path]:
+    def path(self, name: str) -> str:
+        """Return the path of a file."""
+        return self._prefix + name
+
+    def paths(self) -> list[str]:
         """List the session files.
 
         Under the lock: in a folder that changes, a file system may list a name twice or not at all.
         """
         with self.locked():
-            return [path for path in self.folder.iterdir() if path.name.endswith(SESSION_SUFFIX)]
+            return [str(path) for path in self.folder.iterdir() if path.name.endswith(SESSION_SUFFIX)]
 
     def sync(self) -> None:
         """Bring to the disk which files there are."""
@@ -123,7 +133,7 @@ class Shard:
 
     def sweep(self) -> None:
         """Remove what a writer has left that was killed; a writer that is at work is left alone."""
-        left = [path for path in self.temporaries if path.exists()]
+        left = [path for path in self.temporaries if Path(path).exists()]
         if not left:
             return
         with contextlib.suppress(TimeoutError), self._lock.held(timeout=0):

@@ -35,10 +35,10 @@ DEFAULT_LOCK_TIMEOUT: Final = 10.0
 _THREADS: Final = 16
 """Threads mostly wait for the disk, which brings many small files to safety at once as fast as one."""
 
-_READS_AT_ONCE: Final = 16
+_READS_AT_ONCE: Final = 64
 """A file that was used lately is read faster than a thread is called, so one thread reads several."""
 
-_SAVES_AT_ONCE: Final = 4
+_SAVES_AT_ONCE: Final = 8
 """In so many threads at most is a batch saved: each does every step for all of its part before the next step."""
 
 
