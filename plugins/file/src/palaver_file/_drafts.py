@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -125,11 +124,12 @@ def _write(drafts: Sequence[Draft], temporaries: Sequence[str]) -> None:
 
 def _temporaries(drafts: Sequence[Draft]) -> list[str]:
     """Return where each draft is written first: under one of the few names that its shard has for that."""
-    used: Counter[Shard] = Counter()
+    used: dict[Shard, int] = {}
     paths = []
     for draft in drafts:
-        paths.append(draft.shard.temporaries[used[draft.shard]])
-        used[draft.shard] += 1
+        number = used.get(draft.shard, 0)
+        paths.append(draft.shard.temporaries[number])
+        used[draft.shard] = number + 1
     return paths
 
 

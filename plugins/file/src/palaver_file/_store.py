@@ -13,9 +13,9 @@ from palaver.cancellation import run_to_end
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.lifecycle import Lifecycle
 from palaver.store import Capabilities, SessionStore
-from palaver.threads import Threads
 from palaver_file._files import SessionFiles
 from palaver_file._names import address_of
+from palaver_file._workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -35,11 +35,12 @@ DEFAULT_LOCK_TIMEOUT: Final = 10.0
 _THREADS: Final = 16
 """Threads mostly wait for the disk, which brings many small files to safety at once as fast as one."""
 
-_READS_AT_ONCE: Final = 64
-"""A file that was used lately is read faster than a thread is called, so one thread reads several."""
+_READS_AT_ONCE: Final = 32
+"""A file that was used lately is read faster than a thread is called, so one thread reads several; others are read from
+the disk one after another, so not too many."""
 
 _SAVES_AT_ONCE: Final = 8
-"""In so many threads at most is a batch saved: each does every step for all of its part before the next step."""
+"""In so many threads at most is a batch saved, in two folders each: while some wait for the disk, others make files."""
 
 
 class FileSessionStore(SessionStore):
@@ -59,7 +60,7 @@ class FileSessionStore(SessionStore):
         swap=True, batch=True, touch=True, scan=True, purge=True, clear=True, durable=True, shared=True
     )
 
-    _threads: Threads
+    _workers: Workers
     """There while the store is open."""
 
     def __init__(
@@ -126,25 +127,27 @@ class FileSessionStore(SessionStore):
         return sum([await self._run(self._files.clear, shard) for shard in await self._run(self._files.shards)])
 
     async def _open(self) -> None:
-        self._threads = Threads(_THREADS, "palaver-file")
+        self._workers = Workers(_THREADS, "palaver-file")
         try:
-            await run_to_end(self._start(self._files.prepare))
+            await self._workers.run(self._explain_errors, self._files.prepare)
         except BaseException:
             await run_to_end(self._close())
             raise
 
     async def _close(self) -> None:
-        await self._threads.close()
+        await self._workers.close()
 
     async def _run(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do a job in a thread, to its end."""
         self._lifecycle.require_open()
-        return await run_to_end(self._start(job, *arguments))
+        return await self._workers.run(self._explain_errors, job, *arguments)
 
-    async def _run_all(self, job: Callable[[PartT], list[T]], parts: Iterable[PartT]) -> list[list[T]]:
+    async def _run_all(self, job: Callable[[PartT], list[T]], parts: Sequence[PartT]) -> list[list[T]]:
         """Do a job for several parts at the same time, each in a thread and all to their end."""
+        if len(parts) == 1:
+            return [await self._run(job, parts[0])]
         self._lifecycle.require_open()
-        calls = [self._start(job, part) for part in parts]
+        calls = [self._workers.start(self._explain_errors, job, part).answer for part in parts]
         answers = await run_to_end(asyncio.gather(*calls, return_exceptions=True))
         return [_answer(answer) for answer in answers]
 
@@ -158,9 +161,6 @@ class FileSessionStore(SessionStore):
         parts = await self._run_all(job, [[items[place] for place in part] for part in places])
         answers = dict(zip(_flat(places), _flat(parts), strict=True))
         return [answers[place] for place in range(len(items))]
-
-    def _start(self, job: Callable[[*Ts], T], *arguments: *Ts) -> asyncio.Future[T]:
-        return self._threads.start(self._explain_errors, job, *arguments)
 
     def _explain_errors(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do a job; the one place where the errors of the file system become those of the contract."""
