@@ -7,7 +7,6 @@ is never the plain part alone, because Windows takes `con.txt` for the device `c
 
 from __future__ import annotations
 
-import functools
 import hashlib
 import re
 from typing import Final, NamedTuple
@@ -30,7 +29,6 @@ class Address(NamedTuple):
     file: str
 
 
-@functools.lru_cache(maxsize=4096)
 def address_of(session_id: str) -> Address:
     """Return where the file of a session is."""
     digest = _hash(session_id)
