@@ -13,9 +13,9 @@ from palaver.cancellation import run_to_end
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.lifecycle import Lifecycle
 from palaver.store import Capabilities, SessionStore
+from palaver.threads import Threads
 from palaver_file._files import SessionFiles
 from palaver_file._names import address_of
-from palaver_file._workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
@@ -60,7 +60,7 @@ class FileSessionStore(SessionStore):
         swap=True, batch=True, touch=True, scan=True, purge=True, clear=True, durable=True, shared=True
     )
 
-    _workers: Workers
+    _threads: Threads
     """There while the store is open."""
 
     def __init__(
@@ -127,27 +127,27 @@ class FileSessionStore(SessionStore):
         return sum([await self._run(self._files.clear, shard) for shard in await self._run(self._files.shards)])
 
     async def _open(self) -> None:
-        self._workers = Workers(_THREADS, "palaver-file")
+        self._threads = Threads(_THREADS, "palaver-file")
         try:
-            await self._workers.run(self._explain_errors, self._files.prepare)
+            await self._threads.run(self._explain_errors, self._files.prepare)
         except BaseException:
             await run_to_end(self._close())
             raise
 
     async def _close(self) -> None:
-        await self._workers.close()
+        await self._threads.close()
 
     async def _run(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do a job in a thread, to its end."""
         self._lifecycle.require_open()
-        return await self._workers.run(self._explain_errors, job, *arguments)
+        return await self._threads.run(self._explain_errors, job, *arguments)
 
     async def _run_all(self, job: Callable[[PartT], list[T]], parts: Sequence[PartT]) -> list[list[T]]:
         """Do a job for several parts at the same time, each in a thread and all to their end."""
         if len(parts) == 1:
             return [await self._run(job, parts[0])]
         self._lifecycle.require_open()
-        calls = [self._workers.start(self._explain_errors, job, part).answer for part in parts]
+        calls = [self._threads.start(self._explain_errors, job, part) for part in parts]
         answers = await run_to_end(asyncio.gather(*calls, return_exceptions=True))
         return [_answer(answer) for answer in answers]
 
