@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from palaver.record import Absent
     from palaver_mongo._client import Document
 
-__all__ = ("DAMAGED", "REFUSED", "swap_statement")
+__all__ = ("DAMAGED", "REFUSED", "swap_filter", "swap_statement")
 
 REFUSED: Final = 66
 """The error number of a document whose `_id` would change: ImmutableField."""
@@ -51,6 +51,11 @@ def swap_statement(document: Document, expected: str | Absent, now: int) -> Upda
         branches.append(_case(_has_version(expected), store))
     decision = {"$switch": {"branches": branches, "default": _FAIL_REFUSED}}
     return UpdateOne({"_id": document["_id"]}, [{"$replaceWith": decision}], upsert=True)
+
+
+def swap_filter(key: Document, expected: str, now: int) -> Document:
+    """Return what finds the live document of a session only if it has the version `expected`."""
+    return {"_id": key, "$expr": {"$and": [_IS_WHOLE, {"$not": [_is_expired(now)]}, _has_version(expected)]}}
 
 
 def _is_new(document: Document) -> Document:
