@@ -79,7 +79,7 @@ class Sessions:
         return [position not in faults for position in range(len(swaps))]
 
     async def _replace_live(self, document: Document, expected: str | Absent, now: int) -> bool:
-        """Store a document if the one with the expected version is there; else somebody has to look why not."""
+        """Store a document in place of the live one with the expected version; tell whether there was one."""
         if expected is ABSENT:
             return False
         wanted = swap_filter(document["_id"], expected, now)
