@@ -82,7 +82,7 @@ class Sessions:
         """Store a document in place of the live one with the expected version; tell whether there was one."""
         if expected is ABSENT:
             return False
-        wanted = swap_filter(document["_id"], expected, now)
+        wanted = swap_filter(document, expected, now)
         return bool((await self._collection.replace_one(wanted, document)).matched_count)
 
     async def delete(self, session_id: str) -> None:

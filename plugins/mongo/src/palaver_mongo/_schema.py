@@ -29,7 +29,7 @@ _MARGIN_SECONDS: Final = 3600
 _PURGE_KEYS: Final = ("_id.namespace", "expires_at")
 _CAN_EXPIRE: Final = {"expires_at": {"$type": ["int", "long"]}}
 
-# A turn reads and writes one document, wherever it is. When the cache is full, that is a whole page, of 32 KB by default.
+# A turn reads and writes one document. Where not all fit into the cache, that costs a whole page, of 32 KB by default.
 _SMALL_PAGES: Final = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
 
 # IndexOptionsConflict and IndexKeySpecsConflict.

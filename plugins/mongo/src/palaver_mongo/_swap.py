@@ -47,6 +47,9 @@ _IS_WHOLE: Final = RawBSONDocument(
     )
 )
 
+# Of an array, a query would compare every element.
+_NO_ARRAY: Final = {"$not": {"$type": "array"}}
+
 
 def swap_statement(document: Document, expected: str | Absent, now: int) -> UpdateOne:
     """Return the statement that stores `document` only if the live one has the version `expected`."""
@@ -63,9 +66,19 @@ def swap_statement(document: Document, expected: str | Absent, now: int) -> Upda
     return UpdateOne({"_id": document["_id"]}, [{"$replaceWith": decision}], upsert=True)
 
 
-def swap_filter(key: Document, expected: str, now: int) -> Document:
-    """Return what finds the live document of a session only if it has the version `expected`."""
-    return {"_id": key, "$expr": {"$and": [_IS_WHOLE, {"$not": [_is_expired(now)]}, _has_version(expected)]}}
+def swap_filter(document: Document, expected: str, now: int) -> Document:
+    """Return what finds the live document that `document` shall replace, if it has the version `expected`.
+
+    By operators of queries, which the server compares faster than expressions; for the same reason it finds only a
+    document that expires if the new one does, and only one that never expires if the new one never does.
+    """
+    is_live = {"$type": "null"} if document["expires_at"] is None else {"$gt": Int64(now), "$type": ["int", "long"]}
+    return {
+        "_id": document["_id"],
+        "version": {"$eq": expected, **_NO_ARRAY},
+        "payload": {"$type": "binData", **_NO_ARRAY},
+        "expires_at": {**is_live, **_NO_ARRAY},
+    }
 
 
 def _is_new(document: Document) -> Document:
