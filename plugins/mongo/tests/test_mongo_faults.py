@@ -121,6 +121,15 @@ async def test_error_of_the_server(mongo_server: MongoServer, name: str) -> None
                     await call
 
 
+async def test_server_without_pages(mongo_server: MongoServer, name: str) -> None:
+    """A server that knows nothing of pages creates the collection in its own way."""
+    store = MongoSessionStore(mongo_server.url, collection_name=name)
+    async with failing(mongo_server, failCommands=["create"], errorCode=72), store:
+        live = record()
+        await store.write("a", live)
+        assert await store.read("a") == live
+
+
 async def test_validator_of_the_collection(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:
     """A rule of the collection that refuses one document of a batch is an error, and the others are stored."""
     rule = {"_id.id": {"$ne": "b"}}

@@ -147,6 +147,17 @@ async def test_index_for_purge_with_other_options(
     assert {name: after[name] for name in before} == before
 
 
+async def test_small_pages(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:
+    """A collection that the store creates has small pages; one that is there already stays as it is."""
+    async with make():
+        options = await raw.options()
+    assert options == {"storageEngine": {"wiredTiger": {"configString": "leaf_page_max=8KB"}}}
+    await raw.drop()
+    await raw.database.create_collection(raw.name)
+    async with make():
+        assert await raw.options() == {}
+
+
 async def test_collection_with_a_collation(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:
     """A collection that compares texts by a language is refused: ids that differ would be one."""
     await raw.database.create_collection(raw.name, collation={"locale": "en", "strength": 1})

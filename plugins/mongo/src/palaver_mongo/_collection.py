@@ -9,9 +9,10 @@ from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
+from palaver.record import ABSENT
 from palaver_mongo._documents import EXPIRE_DATE, FIELDS, session_id_of
 from palaver_mongo._errors import explain_code
-from palaver_mongo._swap import DAMAGED, REFUSED, swap_statement
+from palaver_mongo._swap import DAMAGED, REFUSED, swap_filter, swap_statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -68,12 +69,21 @@ class Sessions:
         """Do the swaps, which are of different sessions, each by itself."""
         now = self._documents.clock.now()
         documents = [self._documents.document(session_id, record) for session_id, record, _ in swaps]
+        if len(swaps) == 1 and await self._replace_live(documents[0], swaps[0][2], now):
+            return [True]
         faults = await self._bulk(
             [swap_statement(document, swap[2], now) for document, swap in zip(documents, swaps, strict=True)]
         )
         for position, code in faults.items():
             self._check_refusal(swaps[position][0], code)
         return [position not in faults for position in range(len(swaps))]
+
+    async def _replace_live(self, document: Document, expected: str | Absent, now: int) -> bool:
+        """Store a document in place of the live one with the expected version; tell whether there was one."""
+        if expected is ABSENT:
+            return False
+        wanted = swap_filter(document, expected, now)
+        return bool((await self._collection.replace_one(wanted, document)).matched_count)
 
     async def delete(self, session_id: str) -> None:
         """Remove a document, whatever is in it."""

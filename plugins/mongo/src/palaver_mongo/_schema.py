@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo.errors import OperationFailure
@@ -28,6 +29,9 @@ _MARGIN_SECONDS: Final = 3600
 _PURGE_KEYS: Final = ("_id.namespace", "expires_at")
 _CAN_EXPIRE: Final = {"expires_at": {"$type": ["int", "long"]}}
 
+# A turn reads and writes one document. Where not all fit into the cache, that costs a whole page, of 32 KB by default.
+_SMALL_PAGES: Final = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
+
 # IndexOptionsConflict and IndexKeySpecsConflict.
 _INDEX_CONFLICTS: Final = frozenset({85, 86})
 
@@ -49,9 +53,17 @@ async def prepare(collection: AsyncCollection[Document], location: str) -> None:
     Raises:
         StoreUnavailableError: no sessions can be kept in that collection.
     """
+    await _create(collection)
     await _check_options(collection, location)
     await _create_expiry_index(collection)
     await _create_purge_index(collection)
+
+
+async def _create(collection: AsyncCollection[Document]) -> None:
+    """Create the collection with small pages, where it is not there and the server has such an option."""
+    with suppress(OperationFailure):
+        # If this fails, the collection is there already, or it will be created with the first index.
+        await collection.database.command("create", collection.name, storageEngine=_SMALL_PAGES)
 
 
 async def _check_options(collection: AsyncCollection[Document], location: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import Final
 
 import bson
 from bson.errors import BSONError
@@ -10,9 +10,6 @@ from bson.raw_bson import RawBSONDocument
 
 from palaver.codec import decode_session, decode_state
 from palaver.errors import CorruptSessionError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 __all__ = ("native_state",)
 
@@ -22,30 +19,34 @@ _MAX_BYTES: Final = 1024 * 1024
 # MongoDB takes documents of 100 levels; the statement that carries this one needs some of them.
 _MAX_DEPTH: Final = 90
 
+_AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
+_NO_MARKS: Final = bytes(set(range(256)) - set(b'[]{}"'))
+
 
 def native_state(session_id: str, payload: bytes) -> RawBSONDocument | None:
     """Return the state in a payload of the default codec as BSON; None when it is none or BSON cannot express it."""
     if len(payload) > _MAX_BYTES:
         return None
     try:
-        state = decode_state(decode_session(payload, session_id).state, session_id)
+        text = decode_session(payload, session_id).state
         # Encoded once and for all: what cannot be expressed shows here, and not in the middle of a batch.
-        encoded = bson.encode(state)
+        encoded = bson.encode(decode_state(text, session_id))
     except (CorruptSessionError, BSONError, OverflowError, RecursionError, UnicodeError):
         return None
-    return None if _is_too_deep(state, payload) else RawBSONDocument(encoded)
+    return None if _is_too_deep(bytes(text)) else RawBSONDocument(encoded)
 
 
-def _is_too_deep(state: dict[str, Any], payload: bytes) -> bool:
-    if payload.count(b"{") + payload.count(b"[") <= _MAX_DEPTH:
+def _is_too_deep(encoded: bytes) -> bool:
+    """Tell whether JSON text that was decoded once has more levels than MongoDB takes."""
+    if encoded.count(b"{") + encoded.count(b"[") <= _MAX_DEPTH:
         return False
-    level: list[Any] = [state]
+    if b"\\" in encoded:
+        encoded = encoded.replace(rb"\\", b"").replace(rb"\"", b"")
+    marks = encoded.translate(_AS_BRACES, _NO_MARKS)
+    # From every other quote on there is text; of nearly all texts nothing is left but their two quotes.
+    brackets = b"".join(marks.replace(b'""', b"").split(b'"')[::2])
     for _ in range(_MAX_DEPTH):
-        level = [inner for outer in level for inner in _values(outer) if isinstance(inner, dict | list)]
-        if not level:
+        if not brackets:
             return False
-    return True
-
-
-def _values(container: dict[str, Any] | list[Any]) -> Iterable[Any]:
-    return container.values() if isinstance(container, dict) else container
+        brackets = brackets.replace(b"{}", b"")  # the innermost level
+    return bool(brackets)
