@@ -164,7 +164,8 @@ STATES = {
     "5000 levels": (b'{"a":' + b"[" * 5000 + b"]" * 5000 + b"}", False),
     "many lists": (b'{"a":[' + b"[]," * 500 + b"[]]}", True),
     "no object": (b"[1]", False),
-    "a megabyte": (b'{"a":"' + b"x" * 1024 * 1024 + b'"}', False),
+    "60 KB": (b'{"a":"' + b"x" * 60 * 1024 + b'"}', True),
+    "64 KB": (b'{"a":"' + b"x" * 64 * 1024 + b'"}', False),
 }
 
 
