@@ -51,14 +51,15 @@ class Channel:
 
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
-        return await self._take_turn(lambda: _cancellable(self._connections.run(commands)))
+        # Nothing is not sent: Python 3.12 would keep an empty write in its buffer, and the connection from being closed.
+        return await self._take_turn(lambda: _cancellable(self._connections.run(commands))) if commands else []
 
     async def change(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes something; errors of the server are among the answers.
 
         What was sent cannot be called back: it is waited for even when the caller is cancelled (law CANCEL-01).
         """
-        return await self._take_turn(lambda: run_to_end(self._connections.run(commands)))
+        return await self._take_turn(lambda: run_to_end(self._connections.run(commands))) if commands else []
 
     async def ask_node(self, node: Node, *words: str | bytes | int) -> Answer:
         """Send to one server what changes nothing."""
