@@ -51,7 +51,7 @@ class Channel:
 
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
-        # Nothing is not sent: Python 3.12 would keep an empty write in its buffer, and the connection from being closed.
+        # Nothing is not sent: Python 3.12 keeps an empty write in its buffer, and so the connection from being closed.
         return await self._take_turn(lambda: _cancellable(self._connections.run(commands))) if commands else []
 
     async def change(self, commands: Sequence[Command]) -> list[Answer]:
