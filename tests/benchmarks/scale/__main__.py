@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 DRIVERS: Final = ("memory", "file", "sqlite", "postgresql", "mysql", "mongo", "redis")
 SIZES: Final = (1_000, 100_000, 1_000_000)
 LARGEST: Final = {"file": 100_000}
-"""A million files, each in its folder on the disk, take a quarter of an hour to make."""
+"""A million files, each brought to the disk, take many minutes to make."""
 DOCS: Final = Path(__file__).parents[3] / "docs"
 
 HEADINGS: Final = (
