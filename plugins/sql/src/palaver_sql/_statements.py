@@ -33,7 +33,7 @@ PIECE: Final = 1000
 
 _PAGE_SIZE: Final = 1000
 
-# Below the number of variables that every SQLite takes in one statement: 999, before version 3.32.
+# How many keys one statement names: the database has to understand each of them anew.
 _CHUNK_SIZE: Final = 500
 
 
