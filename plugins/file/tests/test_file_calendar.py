@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -138,6 +140,27 @@ async def test_writers_and_purges_at_the_same_time(folder: Path, clock: ManualCl
         await one.purge()
         assert await asyncio.to_thread(lambda: list(folder.rglob("*.session"))) == []
         assert await asyncio.to_thread(marks, folder) == []
+
+
+async def test_an_hour_that_is_gone_as_soon_as_it_was_there(
+    folder: Path, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another writer makes the hour just before this one would, and a purge removes it at once: it is made again."""
+    make_folder = Path.mkdir
+    refused: list[Path] = []
+
+    def mkdir(path: Path, *arguments: Any, **options: Any) -> None:
+        if path.parent.name == "expiry" and not refused:
+            refused.append(path)
+            raise FileExistsError(errno.EEXIST, os.strerror(errno.EEXIST), str(path))
+        make_folder(path, *arguments, **options)
+
+    monkeypatch.setattr(Path, "mkdir", mkdir)
+    async with FileSessionStore(folder, clock=clock) as store:
+        await store.write("a", record(clock.now() + HOUR))
+        (mark,) = await asyncio.to_thread(marks, folder)
+
+    assert [mark.parent] == refused
 
 
 async def test_a_session_is_marked_before_it_is_there(

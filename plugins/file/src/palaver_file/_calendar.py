@@ -47,9 +47,9 @@ class Calendar:
         """Make a mark, and return the folder that must be brought to the disk before the session is."""
         hour = self._hour(expires_at)
         for _ in range(_ATTEMPTS):
-            if hour not in self._known:
-                self._make(hour)
             try:
+                if hour not in self._known:
+                    self._make(hour)
                 _touch(hour / _mark_name(name))
             except FileNotFoundError:
                 # A purge has found the folder empty, and removed it.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import time
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
@@ -76,7 +77,8 @@ def make_folder(path: Path) -> None:
     try:
         path.mkdir(_PRIVATE_FOLDER)
     except FileExistsError as error:
-        if not path.is_dir():
+        # Asked once, for it may be removed at any moment: then it is gone, which is not to be a file.
+        if not stat.S_ISDIR(path.stat().st_mode):
             reason = "this is a file, and a folder is needed; move it away or choose another path"
             raise NotADirectoryError(errno.ENOTDIR, reason, str(path)) from error
     sync_folder(path.parent)
