@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from palaver import (
     Absent,
@@ -20,7 +20,7 @@ from palaver import (
     StoreUnavailableError,
 )
 from palaver.record import SwapDecision, decide_swap, new_version
-from palaver.round_trips import MAX_BYTES, MAX_ITEMS, RoundTrips
+from palaver.round_trips import MAX_BYTES, MAX_ITEMS, SMALLEST_SHARE, RoundTrips
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -145,6 +145,26 @@ async def test_several_batches_are_in_flight_where_the_store_gains_from_it() -> 
     await asyncio.gather(*calls)
 
 
+@pytest.mark.parametrize(
+    ("calls", "shares"),
+    [
+        (SMALLEST_SHARE, [SMALLEST_SHARE]),
+        (SMALLEST_SHARE + 5, [SMALLEST_SHARE, 5]),
+        (101, [51, 50]),
+        (2 * MAX_ITEMS + 7, [MAX_ITEMS, MAX_ITEMS, 7]),
+    ],
+)
+async def test_free_places_share_evenly_what_waits(calls: int, shares: list[int]) -> None:
+    """In order, but no less than is worth a batch of its own, and no more than a batch holds."""
+    store = GatedStore()
+    store.batches_in_flight = 2
+    trips = RoundTrips(store)
+    await asyncio.gather(*(trips.read(str(number), is_alone=False) for number in range(calls)))
+
+    assert [len(ids) for _, ids in store.trips] == shares
+    assert [session_id for _, ids in store.trips for session_id in ids] == [str(number) for number in range(calls)]
+
+
 @pytest.mark.parametrize("hint", ["no batch", "no wait"])
 async def test_a_store_that_gains_nothing_is_called_directly(hint: str) -> None:
     """One without the capability, and one that answers without waiting."""
@@ -249,11 +269,15 @@ class Traffic(RuleBasedStateMachine):
         super().__init__()
         self.loop = asyncio.new_event_loop()
         self.store = self.loop.run_until_complete(self._make())
-        self.sessions = Sessions(self.store)
         self.turns: list[tuple[str, asyncio.Task[None]]] = []
 
     async def _make(self) -> GatedStore:
         return GatedStore(is_open=False)
+
+    @initialize(places=st.integers(1, 3))
+    def open(self, places: int) -> None:
+        self.store.batches_in_flight = places
+        self.sessions = Sessions(self.store)
 
     def _run(self, passes: int) -> None:
         async def wait() -> None:

@@ -5,8 +5,9 @@ trip. Here, whatever has gathered by the end of the event loop's current pass go
 `swap_many`. The invariants:
 
 1. A turn that is alone waits for nobody: its calls go to the store directly, in its own task.
-2. First come, first sent: in one batch with those who wait as well, as soon as there is a free place in flight.
-3. Batches are bounded, in items and in bytes.
+2. First come, first sent: with those who wait as well, as soon as there is a free place in flight.
+3. Batches are bounded, in items and in bytes, and share evenly what waits among the places that are free: the store
+   has one while the turns of another go on.
 4. A call that fails for a reason of its own fails alone: its batch is sent again, one by one. That is safe, since to
    repeat a swap of the same record is (law SWAP-03). When the store is away, all fail, and nothing is repeated.
 5. To cancel a call touches no other. One that was not sent yet never is; one that was is waited for, so that it has
@@ -19,6 +20,7 @@ from __future__ import annotations
 import asyncio
 import copy
 from collections import deque
+from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from palaver.cancellation import run_to_end
@@ -37,6 +39,9 @@ Answer = TypeVar("Answer")
 
 MAX_ITEMS: Final = 256
 MAX_BYTES: Final = 4 * 1024 * 1024
+
+SMALLEST_SHARE: Final = 16
+"""What waits is not cut into less: to send a batch costs as much as some items."""
 
 
 class RoundTrips:
@@ -126,14 +131,18 @@ class _Lane(Generic[Item, Answer]):
     def _depart(self) -> None:
         self._loop = None
         while self._waiting and len(self._in_flight) < self._places:
-            batch = self._next_batch()
+            batch = self._next_batch(self._share())
             if batch:
                 self._take_off(batch)
 
-    def _next_batch(self) -> list[_Call[Item, Answer]]:
+    def _share(self) -> int:
+        even = ceil(len(self._waiting) / (self._places - len(self._in_flight)))
+        return min(MAX_ITEMS, max(SMALLEST_SHARE, even))
+
+    def _next_batch(self, most: int) -> list[_Call[Item, Answer]]:
         batch: list[_Call[Item, Answer]] = []
         room = MAX_BYTES
-        while self._waiting and len(batch) < MAX_ITEMS:
+        while self._waiting and len(batch) < most:
             call = self._waiting[0]
             room -= self._size(call.item)
             if batch and room < 0:

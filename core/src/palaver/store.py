@@ -111,7 +111,8 @@ class SessionStore(ABC):
 
     batches_in_flight: int = 1
     """A hint for the engine, where the store has `batch`: how many batches of one verb are worth sending at a time; 0
-    when the store answers without waiting for anything, so that a batch gains nothing."""
+    when the store answers without waiting for anything, so that a batch gains nothing. More than 1 pays where a server
+    works on one batch while the bot works on another."""
 
     ttl: timedelta | None = DEFAULT_TTL
     namespace: str = ""

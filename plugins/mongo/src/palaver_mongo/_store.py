@@ -54,6 +54,8 @@ class MongoSessionStore(BatchSessionStore):
         InvalidOptionError: the URL or an option cannot be used.
     """
 
+    batches_in_flight = 2
+
     def __init__(
         self,
         url_or_client: str | AsyncMongoClient[Any] = DEFAULT_URL,

@@ -85,6 +85,8 @@ class RedisSessionStore(BatchSessionStore):
         max_payload_bytes=_MAX_VALUE_BYTES - MAX_HEADER_BYTES,
     )
 
+    batches_in_flight = 2
+
     def __init__(
         self,
         url_or_client: str | Redis | RedisCluster = DEFAULT_URL,

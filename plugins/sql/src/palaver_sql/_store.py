@@ -27,6 +27,9 @@ __all__ = ("SQLSessionStore",)
 
 DEFAULT_TABLE: Final = "palaver_sessions"
 
+_BATCHES_IN_FLIGHT: Final = 2
+"""A server works on one while the bot works on the other; a database with one writer has nothing from a second."""
+
 
 class SQLSessionStore(BatchSessionStore):
     """Keeps sessions in a table of an SQL database.
@@ -60,6 +63,7 @@ class SQLSessionStore(BatchSessionStore):
         self._statements = self._dialect.statements(self._table, self.namespace, self.clock)
         self._lifecycle = Lifecycle(repr(self))
         self._database: Database | None = None
+        self.batches_in_flight = min(_BATCHES_IN_FLIGHT, self._dialect.writers)
         self.capabilities = Capabilities(
             swap=True,
             batch=True,
