@@ -301,7 +301,7 @@ class _Statements(Statements):
         wanted = list(dict.fromkeys(session_ids))
         if len(wanted) == 1:
             return super().select(connection, wanted)
-        rows = connection.execute(self._fetch, {"ids": wanted})
+        rows = connection.execute(self._fetch, {"ids": wanted}).all()
         return {row[0]: self._record(*row) for row in rows}
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
@@ -332,7 +332,7 @@ class _Statements(Statements):
         for piece in pieces(swaps, _ROWS, _BYTES):
             expected = [version if isinstance(version, str) else None for _, _, version in piece]
             values = _arrays(piece) | {"expected": expected, "now": self._clock.now()}
-            for session_id, is_damaged in connection.execute(self._swap, values):
+            for session_id, is_damaged in connection.execute(self._swap, values).all():
                 if is_damaged:
                     raise self._damaged_version(session_id)
                 stored.add(session_id)

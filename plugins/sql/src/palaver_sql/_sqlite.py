@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import bindparam, create_engine, delete, func, or_, select
+from sqlalchemy import create_engine, delete, select
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
@@ -31,10 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import URL, Connection, Engine, Insert, Select, Table, Update
+    from sqlalchemy import URL, Connection, Engine, Insert, Table
 
     from palaver.clock import Clock
     from palaver.record import Record
+    from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 
 __all__ = ("SQLite",)
@@ -182,6 +183,21 @@ class SQLite:
         return _REASONS.get(_code(error)) or str(error)
 
 
+# Both as text: for each row of a batch, SQLAlchemy would take as long to put the parameters of a statement in order as
+# SQLite takes to find the row. As JSON, the ids are one parameter, and the statement is the same for any number.
+_SELECT: Final = """
+SELECT session_id, payload, version, expires_at FROM "{table}"
+WHERE namespace = ? AND session_id IN (SELECT value FROM json_each(?))
+"""
+
+# A row that is damaged is not replaced: a column of SQLite may hold values of any type.
+_REPLACE: Final = """
+UPDATE "{table}" SET payload = ?, version = ?, expires_at = ?
+WHERE namespace = ? AND session_id = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
+    AND typeof(payload) = 'blob' AND (expires_at IS NULL OR typeof(expires_at) = 'integer')
+"""
+
+
 class _UndecidedError(Exception):
     """Raised when not every row of a batch was as its swap expects it: nothing of the batch may stay stored."""
 
@@ -189,9 +205,14 @@ class _UndecidedError(Exception):
 class _Statements(Statements):
     """Decides what to store inside a transaction that nobody else can write in."""
 
+    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(dialect, table, namespace, clock)
+        # The name of a table is checked: it has no quotes.
+        self._select_listed = _SELECT.format(table=table.name)
+        self._replace_listed = _REPLACE.format(table=table.name)
+
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
-        # As JSON, the ids are one parameter, and the statement is the same for any number of them.
-        rows = connection.execute(self._select_listed, {"keys": json.dumps(list(session_ids))})
+        rows = connection.exec_driver_sql(self._select_listed, (self._namespace, json.dumps(list(session_ids)))).all()
         return {row[0]: self._record(*row) for row in rows}
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
@@ -215,27 +236,13 @@ class _Statements(Statements):
         Raises:
             _UndecidedError: some are not.
         """
-        now = self._clock.now()
+        own, now = self._namespace, self._clock.now()
         rows = [
-            {"key": key, "old": old, "now": now, "new": r.payload, "new_version": r.version, "new_expiry": r.expires_at}
-            for key, r, old in swaps
+            (record.payload, record.version, record.expires_at, own, session_id, expected, now)
+            for session_id, record, expected in swaps
         ]
-        if connection.execute(self._replace_sound, rows).rowcount != len(swaps):
+        if connection.exec_driver_sql(self._replace_listed, rows).rowcount != len(swaps):
             raise _UndecidedError
-
-    @cached_property
-    def _select_listed(self) -> Select[Any]:
-        column = self._table.c
-        listed = func.json_each(bindparam("keys")).table_valued("value")
-        found = column.session_id.in_(select(listed.c.value))
-        return select(column.session_id, column.payload, column.version, column.expires_at).where(self._own, found)
-
-    @cached_property
-    def _replace_sound(self) -> Update:
-        """Replaces a row unless it is damaged: a column of SQLite may hold values of any type."""
-        column = self._table.c
-        expiry = or_(func.typeof(column.expires_at) == "integer", column.expires_at.is_(None))
-        return self._replace.where(func.typeof(column.payload) == "blob", expiry)
 
     def _remover(self, which: Any) -> Any:
         key = self._table.c.session_id

@@ -102,7 +102,7 @@ class Statements(ABC):
         """Return the records of those ids that have one, expired or not."""
         records = {}
         for keys in chunks(list(dict.fromkeys(session_ids)), _CHUNK_SIZE):
-            rows = connection.execute(self._select, {"keys": keys})
+            rows = connection.execute(self._select, {"keys": keys}).all()
             records.update({row[0]: self._record(*row) for row in rows})
         return records
 
