@@ -62,7 +62,7 @@ async def test_purge_goes_along_the_expiries(url: str, store: SQLSessionStore) -
         assert await store.purge() == EXPIRED
     assert len(found) == 2
     for plan in found:
-        assert "palaver_sessions_expiry" in plan, plan
+        assert "palaver_sessions_due" in plan, plan
         assert "Hash" not in plan, plan
         assert not looks_at_all(url, plan), plan
 

@@ -22,7 +22,7 @@ from palaver_sql._server import (
     pieces,
     show,
 )
-from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, transaction
+from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, due_at, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -188,10 +188,11 @@ class _Asyncmy:
 _OWN: Final = frozenset({"autocommit", "binary_prefix", "client_flag", "cursor_cls", "echo", "init_command", "ssl"})
 _TLS: Final = frozenset({"ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_check_hostname"})
 
-_INSERT: Final = "INSERT INTO `{table}` (namespace, session_id, payload, version, expires_at) VALUES "
-_ROW: Final = "(%s, %s, %s, %s, %s)"
+_INSERT: Final = "INSERT INTO `{table}` (namespace, session_id, payload, version, expires_at, due_at) VALUES "
+_ROW: Final = "(%s, %s, %s, %s, %s, %s)"
 _REPLACE: Final = (
-    " ON DUPLICATE KEY UPDATE payload = VALUES(payload), version = VALUES(version), expires_at = VALUES(expires_at)"
+    " ON DUPLICATE KEY UPDATE payload = VALUES(payload), version = VALUES(version), expires_at = VALUES(expires_at),"
+    " due_at = VALUES(due_at)"
 )
 
 
@@ -232,13 +233,14 @@ class _Statements(Statements):
         return found
 
     def _insert(self, connection: Connection, records: Mapping[str, Record], ending: str) -> None:
+        now = self._clock.now()
         for piece in pieces(((*item, None) for item in records.items()), _ROWS, _BYTES):
             statement = _INSERT.format(table=self._table.name) + ", ".join([_ROW] * len(piece)) + ending
-            connection.exec_driver_sql(statement, tuple(value for item in piece for value in self._row(*item[:2])))
+            connection.exec_driver_sql(statement, tuple(value for item in piece for value in self._row(*item[:2], now)))
 
-    def _row(self, session_id: str, record: Record) -> tuple[Any, ...]:
+    def _row(self, session_id: str, record: Record, now: int) -> tuple[Any, ...]:
         namespace, key, version = self._namespace.encode(), session_id.encode(), record.version.encode()
-        return (namespace, key, record.payload, version, record.expires_at)
+        return (namespace, key, record.payload, version, record.expires_at, due_at(record.expires_at, now))
 
     def _remover(self, which: Any) -> Any:
         # MySQL has no limit in a subquery, but one for removing.

@@ -25,7 +25,7 @@ from palaver_sql._server import (
     pieces,
     show,
 )
-from palaver_sql._statements import PIECE, Statements, transaction
+from palaver_sql._statements import PIECE, Statements, due_at, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -223,11 +223,12 @@ _ASYNCPG_OPTIONS: Final = frozenset(
     }
 )
 
-_COLUMNS: Final = "namespace, session_id, payload, version, expires_at"
+_COLUMNS: Final = "namespace, session_id, payload, version, expires_at, due_at"
 
 _NEW: Final = """unnest(
-    CAST(:ids AS text[]), CAST(:payloads AS bytea[]), CAST(:versions AS text[]), CAST(:expiries AS bigint[]){more}
-) AS new (session_id, payload, version, expires_at{names})"""
+    CAST(:ids AS text[]), CAST(:payloads AS bytea[]), CAST(:versions AS text[]), CAST(:expiries AS bigint[]),
+    CAST(:dues AS bigint[]){more}
+) AS new (session_id, payload, version, expires_at, due_at{names})"""
 
 # Each row by itself, whatever the server knows of the table: for `= ANY` it may choose to go through a whole namespace,
 # if it made its plan when there was little in it.
@@ -241,7 +242,7 @@ FROM unnest(CAST(:ids AS text[])) AS wanted (session_id), LATERAL (
 _UPSERT: Final = """
 INSERT INTO {table} ({columns}) SELECT CAST(:namespace AS text), new.* FROM {new}
 ON CONFLICT (namespace, session_id) DO UPDATE
-SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at
+SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at, due_at = excluded.due_at
 """
 
 # One statement for all. The rows that are there are locked, in one order, so that batches do not wait for each other in
@@ -265,9 +266,10 @@ decided AS MATERIALIZED (
 ),
 stored AS (
     INSERT INTO {table} AS old ({columns})
-    SELECT CAST(:namespace AS text), session_id, payload, version, expires_at FROM decided WHERE NOT is_there
+    SELECT CAST(:namespace AS text), session_id, payload, version, expires_at, due_at FROM decided WHERE NOT is_there
     ON CONFLICT (namespace, session_id) DO UPDATE
-    SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at
+    SET payload = excluded.payload, version = excluded.version, expires_at = excluded.expires_at,
+        due_at = excluded.due_at
     WHERE old.expires_at <= CAST(:now AS bigint) OR old.version = excluded.version
         OR (excluded.session_id, old.version) IN (SELECT session_id, version FROM locked)
     RETURNING session_id
@@ -279,7 +281,8 @@ UNION ALL SELECT session_id, true FROM locked WHERE is_damaged
 # By its place in the table a row is found at once. Who holds a row is about to replace it: it is none of the purge's.
 _PURGE: Final = """
 DELETE FROM {table} WHERE ctid = ANY (ARRAY(
-    SELECT ctid FROM {table} WHERE namespace = CAST(:namespace AS text) AND expires_at <= CAST(:now AS bigint)
+    SELECT ctid FROM {table}
+    WHERE namespace = CAST(:namespace AS text) AND due_at <= CAST(:now AS bigint) AND expires_at <= CAST(:now AS bigint)
     LIMIT {piece} FOR UPDATE SKIP LOCKED
 ))
 """
@@ -306,7 +309,7 @@ class _Statements(Statements):
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
         for piece in pieces(((*item, None) for item in records.items()), _ROWS, _BYTES):
-            connection.execute(self._upsert, _arrays(piece))
+            connection.execute(self._upsert, _arrays(piece, self._clock.now()))
 
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
         if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
@@ -331,7 +334,8 @@ class _Statements(Statements):
         stored: set[str] = set()
         for piece in pieces(swaps, _ROWS, _BYTES):
             expected = [version if isinstance(version, str) else None for _, _, version in piece]
-            values = _arrays(piece) | {"expected": expected, "now": self._clock.now()}
+            now = self._clock.now()
+            values = _arrays(piece, now) | {"expected": expected, "now": now}
             for session_id, is_damaged in connection.execute(self._swap, values).all():
                 if is_damaged:
                     raise self._damaged_version(session_id)
@@ -344,12 +348,13 @@ class _Statements(Statements):
         return text(statement).bindparams(bindparam("namespace", self._namespace))
 
 
-def _arrays(piece: Sequence[tuple[str, Record, Any]]) -> dict[str, Any]:
+def _arrays(piece: Sequence[tuple[str, Record, Any]], now: int) -> dict[str, Any]:
     return {
         "ids": [session_id for session_id, _, _ in piece],
         "payloads": [record.payload for _, record, _ in piece],
         "versions": [record.version for _, record, _ in piece],
         "expiries": [record.expires_at for _, record, _ in piece],
+        "dues": [due_at(record.expires_at, now) for _, record, _ in piece],
     }
 
 

@@ -95,7 +95,8 @@ def sessions_table(name: str) -> Table:
         Column("payload", LargeBinary().with_variant(mysql.LONGBLOB(), "mysql", "mariadb"), nullable=False),
         Column("version", _text(MAX_ID_BYTES), nullable=False),
         Column("expires_at", BigInteger),
-        Index(f"{name}_expiry", "namespace", "expires_at"),
+        Column("due_at", BigInteger),
+        Index(f"{name}_due", "namespace", "due_at"),
         **_MYSQL,
     )
 

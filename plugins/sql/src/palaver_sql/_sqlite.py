@@ -24,7 +24,7 @@ from sqlalchemy.pool import QueuePool
 from palaver.errors import InvalidOptionError
 from palaver.record import ABSENT
 from palaver.threads import Threads
-from palaver_sql._statements import PIECE, Statements, decide_swaps, transaction
+from palaver_sql._statements import PIECE, Statements, decide_swaps, due_at, transaction
 
 if TYPE_CHECKING:
     import asyncio
@@ -190,12 +190,15 @@ SELECT session_id, payload, version, expires_at FROM "{table}"
 WHERE namespace = ? AND session_id IN (SELECT value FROM json_each(?))
 """
 
-# A row that is damaged is not replaced: a column of SQLite may hold values of any type.
-_REPLACE: Final = """
-UPDATE "{table}" SET payload = ?, version = ?, expires_at = ?
+# A row that is damaged is not replaced: a column of SQLite may hold values of any type. SQLite writes each index of
+# which a column is set, be it to what it is: most rows keep their `due_at`, and for those it is not set.
+_REPLACE_IF: Final = """
 WHERE namespace = ? AND session_id = ? AND version = ? AND (expires_at IS NULL OR expires_at > ?)
     AND typeof(payload) = 'blob' AND (expires_at IS NULL OR typeof(expires_at) = 'integer')
 """
+_SET: Final = 'UPDATE "{table}" SET payload = ?, version = ?, expires_at = ?'
+_REPLACE: Final = f"{_SET} {_REPLACE_IF} AND due_at IS ?"
+_REPLACE_AND_MARK: Final = f"{_SET}, due_at = ? {_REPLACE_IF} AND due_at IS NOT ?"
 
 
 class _UndecidedError(Exception):
@@ -210,6 +213,7 @@ class _Statements(Statements):
         # The name of a table is checked: it has no quotes.
         self._select_listed = _SELECT.format(table=table.name)
         self._replace_listed = _REPLACE.format(table=table.name)
+        self._replace_and_mark = _REPLACE_AND_MARK.format(table=table.name)
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         rows = connection.exec_driver_sql(self._select_listed, (self._namespace, json.dumps(list(session_ids)))).all()
@@ -220,7 +224,7 @@ class _Statements(Statements):
             self._store(connection, records)
 
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
-        if all(expected is not ABSENT for _, _, expected in swaps):
+        if _are_replacements(swaps):
             with suppress(_UndecidedError), transaction(connection, _BEGIN):
                 self._replace_all(connection, swaps)
                 return [True] * len(swaps)
@@ -238,10 +242,15 @@ class _Statements(Statements):
         """
         own, now = self._namespace, self._clock.now()
         rows = [
-            (record.payload, record.version, record.expires_at, own, session_id, expected, now)
-            for session_id, record, expected in swaps
+            ((new.payload, new.version, new.expires_at), due_at(new.expires_at, now), (own, session_id, old, now))
+            for session_id, new, old in swaps
         ]
-        if connection.exec_driver_sql(self._replace_listed, rows).rowcount != len(swaps):
+        kept = [(*values, *condition, due) for values, due, condition in rows]
+        replaced = connection.exec_driver_sql(self._replace_listed, kept).rowcount
+        if replaced < len(swaps):
+            moved = [(*values, due, *condition, due) for values, due, condition in rows]
+            replaced += connection.exec_driver_sql(self._replace_and_mark, moved).rowcount
+        if replaced != len(swaps):
             raise _UndecidedError
 
     def _remover(self, which: Any) -> Any:
@@ -251,7 +260,8 @@ class _Statements(Statements):
         return delete(self._table).where(self._own, key.in_(piece))
 
     def _store(self, connection: Connection, records: Mapping[str, Record]) -> None:
-        rows = [self._row(*item) for item in records.items()]
+        now = self._clock.now()
+        rows = [self._row(*item, now) for item in records.items()]
         if rows:
             connection.execute(self._upsert, rows)
 
@@ -261,14 +271,21 @@ class _Statements(Statements):
         changed = {column.name: statement.excluded[column.name] for column in self._table.c if not column.primary_key}
         return statement.on_conflict_do_update(index_elements=list(self._table.primary_key), set_=changed)
 
-    def _row(self, session_id: str, record: Record) -> dict[str, Any]:
+    def _row(self, session_id: str, record: Record, now: int) -> dict[str, Any]:
         return {
             "namespace": self._namespace,
             "session_id": session_id,
             "payload": record.payload,
             "version": record.version,
             "expires_at": record.expires_at,
+            "due_at": due_at(record.expires_at, now),
         }
+
+
+def _are_replacements(swaps: Sequence[Swap]) -> bool:
+    """Tell whether each swap wants to put something new into a row of its own."""
+    ids = {session_id for session_id, _, _ in swaps}
+    return len(ids) == len(swaps) and all(expected not in {ABSENT, new.version} for _, new, expected in swaps)
 
 
 class _Connections:
