@@ -137,7 +137,7 @@ async def test_index_for_purge_with_other_options(
     make: MakeStore, raw: AsyncCollection[dict[str, Any]], options: dict[str, Any]
 ) -> None:
     """An index on the same fields that somebody made otherwise is left as it is."""
-    await raw.create_index(["_id.namespace", "expires_at"], **options)
+    await raw.create_index(["_id.namespace", "due_at"], **options)
     before = await raw.index_information()
     async with make() as store:
         await store.write("a", Record(b"{}", "v", None))

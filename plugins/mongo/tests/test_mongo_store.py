@@ -141,6 +141,7 @@ async def test_readable_document(make: MakeStore, raw: AsyncCollection[dict[str,
 
     date = document.pop("expire_date").replace(tzinfo=UTC)
     assert abs(date - soon) < timedelta(minutes=5)
+    assert clock.now() + 3_600_000 - 225_000 < document.pop("due_at") <= clock.now() + 3_600_000
     assert document == {
         "_id": {"namespace": "shop", "id": "telegram:42"},
         "payload": payload,
@@ -193,7 +194,7 @@ async def test_nothing_of_the_old_record_survives(
     new = record(b"new")
     async with make() as store:
         await store.write("a", old)
-        assert "expire_date" in (await raw.find_one() or {})
+        assert {"due_at", "expire_date"} < set(await raw.find_one() or {})
         await (store.write("a", new) if by == "write" else store.swap("a", new, old.version))
         assert set(await raw.find_one() or {}) == {"_id", "payload", "version", "expires_at"}
 
@@ -223,15 +224,33 @@ async def test_clock_far_in_the_past(make: MakeStore, raw: AsyncCollection[dict[
         assert abs(document["expire_date"].replace(tzinfo=UTC) - datetime.now(UTC)) < timedelta(minutes=5)
 
 
+async def test_a_session_in_use_stays_in_its_place_of_both_indexes(
+    make: MakeStore, raw: AsyncCollection[dict[str, Any]], clock: ManualClock
+) -> None:
+    """A save moves the expiry, and nothing that is indexed; a later one moves that, too."""
+    hour = 3_600_000
+    places = []
+    async with make() as store:
+        for expires_at in (clock.now() + 365 * 24 * hour + late for late in (1, 2, hour // 2, 2 * hour)):
+            await store.write("a", record(expires_at=expires_at))
+            document = await raw.find_one() or {}
+            assert document["expires_at"] == expires_at
+            assert document["due_at"] <= expires_at
+            places.append((document["due_at"], document["expire_date"]))
+
+    assert len(set(places)) < len(places)
+    assert places[0] != places[-1]
+
+
 async def test_beyond_the_year_9999(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:
     """An expiry for which there is no date is exact, and the server never removes the session."""
     async with make(clock=SystemClock()) as store:
         await store.write("a", record(expires_at=253_402_300_800_000 + 1))
         assert "expire_date" not in (await raw.find_one() or {})
         assert await store.touch("a", 253_402_300_799_999 - 86_400_000)
-        assert "expire_date" in (await raw.find_one() or {})
+        assert {"due_at", "expire_date"} < set(await raw.find_one() or {})
         assert await store.touch("a", None)
-        assert "expire_date" not in (await raw.find_one() or {})
+        assert set(await raw.find_one() or {}) == {"_id", "payload", "version", "expires_at"}
 
 
 async def test_server_collects_garbage(make: MakeStore, raw: AsyncCollection[dict[str, Any]]) -> None:
@@ -406,7 +425,7 @@ async def test_purge_costs_what_has_expired(mongodb_url: str, clock: ManualClock
         assert sum(each["docsExamined"] for each in purges) == 2 * 401
         assert sum(each["keysExamined"] for each in purges) < 3 * 401
         finds = [each["planSummary"] for each in purges if each["op"] == "query"]
-        assert finds == ["IXSCAN { _id.namespace: 1, expires_at: 1 }"] * 3
+        assert finds == ["IXSCAN { _id.namespace: 1, due_at: 1 }"] * 3
     finally:
         await client.drop_database(database)
         await client.close()
@@ -420,7 +439,7 @@ async def test_purge_leaves_what_is_no_session(make: MakeStore, raw: AsyncCollec
         {"namespace": "n", "id": 7},
         {"namespace": "n"},
     ]
-    await raw.insert_many([{"_id": key, "expires_at": 1} for key in strange])
+    await raw.insert_many([{"_id": key, "expires_at": 1, "due_at": 1} for key in strange])
     async with make(namespace="n") as store:
         await store.write("a", record(expires_at=1))
         assert await store.purge() == 1

@@ -10,7 +10,7 @@ from pymongo.errors import BulkWriteError
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT
-from palaver_mongo._documents import EXPIRE_DATE, FIELDS, session_id_of
+from palaver_mongo._documents import DUE_AT, EXPIRE_DATE, FIELDS, session_id_of
 from palaver_mongo._errors import explain_code
 from palaver_mongo._swap import DAMAGED, REFUSED, swap_filter, swap_statement
 
@@ -93,7 +93,8 @@ class Sessions:
         """Move the expiry of a live document; tell whether there was one."""
         key = {"_id": self._documents.key(session_id)}
         fields = self._documents.expiry(expires_at)
-        update = {"$set": fields} | ({} if EXPIRE_DATE in fields else {"$unset": {EXPIRE_DATE: ""}})
+        missing = {name: "" for name in (DUE_AT, EXPIRE_DATE) if name not in fields}
+        update = {"$set": fields} | ({"$unset": missing} if missing else {})
         touched = await self._collection.update_one({**key, **self._live()}, update)
         if touched.matched_count:
             return True
@@ -157,10 +158,12 @@ class Sessions:
         return {**first, "$lt": self._documents.key({})}
 
     def _expired(self) -> Document:
-        # An index serves the first two conditions (see `_schema`); the others leave alone what is no session.
+        # An index serves the first two conditions (see `_schema`); the last two leave alone what is no session.
+        now = Int64(self._documents.clock.now())
         return {
             "_id.namespace": self._documents.namespace,
-            "expires_at": {"$lte": Int64(self._documents.clock.now()), "$type": ["int", "long"]},
+            DUE_AT: {"$lte": now, "$type": ["int", "long"]},
+            "expires_at": {"$lte": now, "$type": ["int", "long"]},
             "_id.id": {"$type": "string"},
             "$expr": {"$eq": ["$_id", {"namespace": {"$literal": self._documents.namespace}, "id": "$_id.id"}]},
         }

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
+from palaver.due import grain
 from palaver.errors import CorruptSessionError
 from palaver.record import Record
 from palaver_mongo._state import native_state
@@ -18,8 +19,9 @@ if TYPE_CHECKING:
     from palaver.clock import Clock
     from palaver_mongo._client import Document
 
-__all__ = ("DOCUMENT_BYTES", "EXPIRE_DATE", "FIELDS", "Documents", "session_id_of")
+__all__ = ("DOCUMENT_BYTES", "DUE_AT", "EXPIRE_DATE", "FIELDS", "Documents", "session_id_of")
 
+DUE_AT: Final = "due_at"
 EXPIRE_DATE: Final = "expire_date"
 
 FIELDS: Final = ("payload", "version", "expires_at")
@@ -64,13 +66,21 @@ class Documents:
         }
 
     def expiry(self, expires_at: int | None) -> Document:
-        """Return the fields of an expiry: the exact one, and a date from which the server may remove the document."""
+        """Return the fields of an expiry: the exact one, and from when on a purge and the server look at the document.
+
+        Where there is no use of them, the last two are missing.
+        """
         if expires_at is None:
             return {"expires_at": None}
+        time_left = expires_at - self.clock.now()
+        # So that both indexes stay as they are when a session in use is saved again.
+        coarse = grain(time_left)
         # The server counts by its own clock, so it gets the time that is left, from now on.
-        date = time.time_ns() // 1_000_000 + expires_at - self.clock.now()
+        date = time.time_ns() // 1_000_000 + time_left
+        date += -date % coarse
         return {
             "expires_at": Int64(expires_at),
+            DUE_AT: Int64(expires_at - expires_at % coarse),
             **({EXPIRE_DATE: DatetimeMS(max(date, 0))} if date <= _LAST_DATE else {}),
         }
 

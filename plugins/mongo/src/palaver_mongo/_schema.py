@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from pymongo.errors import OperationFailure
 
 from palaver.errors import StoreUnavailableError
-from palaver_mongo._documents import EXPIRE_DATE
+from palaver_mongo._documents import DUE_AT, EXPIRE_DATE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,8 +26,8 @@ _MIN_WIRE_VERSION: Final = 13
 _MARGIN_SECONDS: Final = 3600
 
 # By namespace, because purge is about one; those that never expire need no place in it.
-_PURGE_KEYS: Final = ("_id.namespace", "expires_at")
-_CAN_EXPIRE: Final = {"expires_at": {"$type": ["int", "long"]}}
+_PURGE_KEYS: Final = ("_id.namespace", DUE_AT)
+_CAN_EXPIRE: Final = {DUE_AT: {"$type": ["int", "long"]}}
 
 # A turn reads and writes one document. Where not all fit into the cache, that costs a whole page, of 32 KB by default.
 _SMALL_PAGES: Final = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}

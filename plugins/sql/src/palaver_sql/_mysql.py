@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, select
 
+from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver_sql._server import (
     READERS,
@@ -22,7 +23,7 @@ from palaver_sql._server import (
     pieces,
     show,
 )
-from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, due_at, transaction
+from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

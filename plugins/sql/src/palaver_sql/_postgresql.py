@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 from sqlalchemy import bindparam, delete, func, text
 
 from palaver.batches import rounds
+from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.session_ids import MAX_ID_BYTES
 from palaver_sql._server import (
@@ -25,7 +26,7 @@ from palaver_sql._server import (
     pieces,
     show,
 )
-from palaver_sql._statements import PIECE, Statements, due_at, transaction
+from palaver_sql._statements import PIECE, Statements, transaction
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -21,10 +21,11 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
 
+from palaver.due import due_at
 from palaver.errors import InvalidOptionError
 from palaver.record import ABSENT
 from palaver.threads import Threads
-from palaver_sql._statements import PIECE, Statements, decide_swaps, due_at, transaction
+from palaver_sql._statements import PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
     import asyncio

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
+from palaver.due import due_at
 from palaver.errors import CorruptSessionError, InvalidSessionIdError
 from palaver.record import ABSENT, Record, SwapDecision, decide_swap
 from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
     Swap: TypeAlias = tuple[str, Record, str | Absent]
 
-__all__ = ("PIECE", "Key", "Statements", "chunks", "decide_swaps", "due_at", "transaction")
+__all__ = ("PIECE", "Key", "Statements", "chunks", "decide_swaps", "transaction")
 
 PIECE: Final = 1000
 """How many rows one statement removes at most, so that others can write in between."""
@@ -35,9 +36,6 @@ _PAGE_SIZE: Final = 1000
 
 # How many keys one statement names: the database has to understand each of them anew.
 _CHUNK_SIZE: Final = 500
-
-_DUE_SHARE_BITS: Final = 5
-_DUE_MOST_BITS: Final = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,20 +175,6 @@ def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:
     """Cut a list into pieces."""
     for start in range(0, len(items), size):
         yield items[start : start + size]
-
-
-def due_at(expires_at: int | None, now: int) -> int | None:
-    """Return from when on a purge looks at a row: from its expiry, or from a little before.
-
-    That is what the index knows. It is so coarse that a session in use keeps it from one save to the next, and the
-    index need not be written; and so fine that a purge looks in vain at few rows, only at those with less than a
-    sixteenth of their time left, and less than 70 minutes.
-    """
-    if expires_at is None:
-        return None
-    bits = max(0, expires_at - now).bit_length() - _DUE_SHARE_BITS
-    bits = min(max(bits, 0), _DUE_MOST_BITS)
-    return expires_at >> bits << bits
 
 
 def decide_swaps(swaps: Sequence[Swap], found: Mapping[str, Record], now: int) -> tuple[list[bool], dict[str, Record]]:
