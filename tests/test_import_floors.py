@@ -13,7 +13,7 @@ ROOT: Final = Path(__file__).parent.parent
 
 FLOORS: Final = (
     {"errors", "clock"},
-    {"record", "session_ids", "json_state", "codec", "urls", "lifecycle", "cancellation", "threads"},
+    {"record", "due", "session_ids", "json_state", "codec", "urls", "lifecycle", "cancellation", "threads"},
     {"store", "batches"},
     {"hookspecs", "drivers"},
     {"turn_queue", "round_trips", "changes", "session", "turn", "sessions"},
