@@ -1,7 +1,7 @@
 """When a purge looks at a session: what an index of expiries has, so that most saves leave it alone.
 
-The expiry of a session in use moves with every save. An index of it would have to be written each time, which costs as
-much as the save of a small session. So stores index an instant that is a little before, the same for many saves.
+The expiry of a session in use moves with every save, and an index of it would have to be written each time. So stores
+index an instant that is a little before, the same for many saves.
 """
 
 from __future__ import annotations
