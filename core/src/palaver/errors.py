@@ -151,12 +151,17 @@ class StoreUnavailableError(PalaverError):
 
     retryable = True
 
-    def __init__(self, reason: str, *, store: str | None = None) -> None:
+    def __init__(self, reason: str, *, store: str | None = None, session_id: str | None = None) -> None:
         super().__init__(reason)
         self.reason = reason
         self.store = store
+        self.session_id = session_id
+        """The one session that cannot be served while others can, or None if the store as a whole is unavailable."""
 
     def __str__(self) -> str:
+        if self.session_id is not None:
+            place = "" if self.store is None else f" in {self.store}"
+            return f"session {self.session_id!r}{place} is not available: {self.reason}"
         return self.reason if self.store is None else f"{self.store} is not available: {self.reason}"
 
 

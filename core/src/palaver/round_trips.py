@@ -8,8 +8,9 @@ trip. Here, whatever has gathered by the end of the event loop's current pass go
 2. First come, first sent: with those who wait as well, as soon as there is a free place in flight.
 3. Batches are bounded, in items and in bytes, and share evenly what waits among the places that are free: the store
    has one while the turns of another go on.
-4. A call that fails for a reason of its own fails alone: its batch is sent again, one by one. That is safe, since to
-   repeat a swap of the same record is (law SWAP-03). When the store is away, all fail, and nothing is repeated.
+4. A call that fails for a reason of its own fails alone: its batch is sent again, one by one. Repeating is safe: a
+   swap of the same record may be repeated (law SWAP-03). An unavailable store fails all of them, and nothing is
+   repeated, unless the error names the one session that is unavailable.
 5. To cancel a call touches no other. One that was not sent yet never is; one that was is waited for, so that it has
    no effect after its turn has ended (law CANCEL-01).
 6. There is a task only while there is a batch in flight.
@@ -167,7 +168,7 @@ class _Lane(Generic[Item, Answer]):
         try:
             answers = await self._many([call.item for call in batch])
         except PalaverError as error:
-            if error.retryable or len(batch) == 1:
+            if len(batch) == 1 or _is_of_all(error):
                 _fail(batch, error)
             else:
                 await self._fly_one_by_one(batch)
@@ -187,6 +188,11 @@ class _Lane(Generic[Item, Answer]):
                 _fail([call], error)
             else:
                 _answer(call, answer)
+
+
+def _is_of_all(error: PalaverError) -> bool:
+    """Tell whether an error of a batch is an error of each of its items."""
+    return error.retryable and getattr(error, "session_id", None) is None
 
 
 def _answer(call: _Call[Item, Answer], answer: Answer) -> None:

@@ -50,7 +50,7 @@ class Capabilities:
     """What a store can do beyond the four verbs: declared by its author, proven by the conformance kit."""
 
     swap: bool = False
-    """Compare-and-swap, atomic among all processes that share the medium."""
+    """Compare-and-swap and compare-and-delete, atomic among all processes that share the medium."""
 
     batch: bool = False
     """Several items in one call; `swap_many` needs `swap` as well."""
@@ -241,12 +241,37 @@ class SessionStore(ABC):
         """
         raise self._unsupported("swap")
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        """Remove a session only if its live record has the expected version: compare-and-delete.
+
+        - [REMOVE-01] It removes the record exactly if the live record's version is `expected`.
+        - [REMOVE-02] It is atomic among all callers and all processes that share the medium: of several calls that
+          expect the same version, `remove` and `swap` alike, one succeeds.
+        - [REMOVE-03] When it answers False, also because there is no live record, it has changed nothing.
+
+        Args:
+            session_id: which session.
+            expected: the version that must be live.
+
+        Returns:
+            Whether this call removed the record.
+
+        Raises:
+            StoreClosedError: the store is not open.
+            StoreUnavailableError: the medium failed; the record is there or is not.
+            CorruptSessionError: what is stored cannot be understood; `destroy` removes it.
+            UnsupportedError: the store does not declare `swap`.
+        """
+        raise self._unsupported("swap")
+
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         """Do what `read` does for several ids at once.
 
         - [BATCH-01] There is one result for each item, in order; no items are no results.
         - [BATCH-02] Ids may repeat; items of one id take effect in order.
         - [BATCH-03] Each item is atomic by itself; the batch as a whole is not.
+        - [BATCH-04] An item that cannot be served, because it is damaged, locked or unreadable, spoils no other: the
+          error names it (`session_id`), and every other item can be read, saved and destroyed.
 
         Raises:
             StoreClosedError: the store is not open.
@@ -326,7 +351,7 @@ class SessionStore(ABC):
         - [PURGE-01] It removes what has expired, and nothing else.
 
         Returns:
-            How many records it removed.
+            How many records it removed: at most what had expired, and less where the medium collects by itself.
 
         Raises:
             StoreClosedError: the store is not open.

@@ -72,6 +72,15 @@ class MemorySessionStore(SessionStore):
         self._lifecycle.require_open()
         return self._swap(session_id, record, expected)
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        self._lifecycle.require_open()
+        key = self._key(session_id)
+        live = self._live(key)
+        if live is None or live.version != expected:
+            return False
+        self._shelf.remove(key)
+        return True
+
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         self._lifecycle.require_open()
         return [self._live(self._key(session_id)) for session_id in session_ids]
