@@ -13,10 +13,10 @@ ROOT: Final = Path(__file__).parent.parent
 
 FLOORS: Final = (
     {"errors", "clock"},
-    {"record", "due", "session_ids", "json_state", "codec", "urls", "lifecycle", "cancellation", "threads"},
+    {"record", "due", "session_ids", "json_state", "codec", "merge", "urls", "lifecycle", "cancellation", "threads"},
     {"store", "batches"},
     {"hookspecs", "drivers"},
-    {"turn_queue", "round_trips", "changes", "session", "turn", "sessions"},
+    {"turn_queue", "round_trips", "changes", "session", "snapshot", "keep_alive", "turn", "sessions"},
     {"context", "bot", "console", "terminal", "nickname", "cli", "__main__"},
 )
 FLOOR_OF: Final = {module: number for number, floor in enumerate(FLOORS) for module in floor}

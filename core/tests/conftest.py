@@ -56,6 +56,14 @@ class SwapStore(FourMethodStore):
         self.records[session_id] = record
         return True
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        self.calls.append("remove")
+        live = self.records.get(session_id)
+        if live is None or live.is_expired(self.clock.now()) or live.version != expected:
+            return False
+        del self.records[session_id]
+        return True
+
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         self.calls.append("touch")
         live = self.records.get(session_id)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from palaver import Absent, ManualClock, Session
 
 INITIAL: dict[str, Any] = {"n": 0, "cart": []}
+TTL = 100
 
 
 @pytest.fixture
@@ -323,6 +325,101 @@ class TestExpiry:
         assert store.calls == ["read"]
 
 
+class TestSlowHandler:
+    """The session expires while its handler runs."""
+
+    @pytest.mark.parametrize("on_conflict", ["merge", "overwrite", "raise"])
+    async def test_it_is_saved_as_the_handler_saw_it(
+        self, store: SwapStore, clock: ManualClock, on_conflict: Any
+    ) -> None:
+        """A session lives while its turn runs, and keeps its beginning."""
+        sessions = Sessions(store, initial_state=INITIAL, on_conflict=on_conflict)
+        async with sessions.turn("a") as session:
+            session.set_state(name="Tim", cart=["apple"])
+        began = json.loads(store.records["a"].payload)["created"]
+        async with sessions.turn("a") as session:
+            clock.advance(TTL + 1)
+            session.set_state(step="paid")
+
+        assert stored_state(store) == {"n": 0, "cart": ["apple"], "name": "Tim", "step": "paid"}
+        assert json.loads(store.records["a"].payload)["created"] == began
+
+    async def test_one_that_changed_nothing_keeps_it(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """What the handler has read is there at the next turn."""
+        async with sessions.turn("a") as session:
+            session.set_state(name="Tim")
+        async with sessions.turn("a"):
+            clock.advance(TTL + 1)
+
+        async with sessions.turn("a") as session:
+            assert session.state["name"] == "Tim"
+
+    async def test_what_someone_else_began_meanwhile_is_not_overwritten(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """It is a conflict like any other: patches are merged into the session that is there."""
+        async with sessions.turn("a") as session:
+            session.set_state(name="Tim")
+        async with sessions.turn("a") as session:
+            clock.advance(TTL + 1)
+            session.set_state(step="paid")
+            await meanwhile(store, lambda other: other.set_state(name="Kim"))
+
+        assert stored_state(store) == {"n": 0, "cart": [], "name": "Kim", "step": "paid"}
+
+    async def test_it_is_kept_alive_in_the_store(
+        self, store: SwapStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """The expiry moves while the handler runs, so that nobody else finds the session expired."""
+        touched = asyncio.Event()
+        touch = store.touch
+
+        async def touch_and_tell(session_id: str, expires_at: int | None) -> bool:
+            is_alive = await touch(session_id, expires_at)
+            touched.set()
+            return is_alive
+
+        monkeypatch.setattr(store, "ttl", timedelta(milliseconds=20))
+        monkeypatch.setattr(store, "touch", touch_and_tell)
+        sessions = Sessions(store, initial_state=INITIAL)
+        async with sessions.turn("a") as session:
+            session.set_state(name="Tim")
+        async with sessions.turn("a"):
+            clock.advance(0.015)
+            await touched.wait()
+            assert store.records["a"].expires_at == clock.now() + 20
+
+
+class TestLooking:
+    """A session is looked at without a turn."""
+
+    async def test_peek_shows_what_is_stored_and_changes_nothing(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """Not even the life of the session; and it waits for no turn."""
+        async with sessions.turn("a") as session:
+            session.set_state(n=1)
+        began = clock.now()
+        clock.advance(TTL // 2)
+        store.calls.clear()
+        async with sessions.turn("a") as session:
+            session.state["n"] = 2
+            snapshot = await sessions.peek("a")
+
+        assert snapshot is not None
+        assert (snapshot.id, snapshot.state) == ("a", {"n": 1, "cart": []})
+        assert snapshot.created.timestamp() * 1000 == snapshot.last_activity.timestamp() * 1000 == began
+        assert snapshot.expires_at is not None
+        assert snapshot.expires_at.timestamp() * 1000 == began + TTL * 1000
+        assert store.calls == ["read", "read", "swap"]
+
+    async def test_there_is_nothing_to_see_where_no_session_is(self, sessions: Sessions) -> None:
+        """An initial state is not a session."""
+        assert await sessions.peek("a") is None
+
+
 class TestConflict:
     """Someone else saves during a turn."""
 
@@ -342,9 +439,100 @@ class TestConflict:
         async with sessions.turn("a") as session:
             session.state["cart"].append("mine")
             del session.state["old"]
-            await meanwhile(store, lambda other: other.set_state(n=10, old=2))
+            await meanwhile(store, lambda other: other.set_state(n=10))
 
         assert stored_state(store) == {"n": 10, "cart": ["mine"]}
+
+    async def test_what_both_mutated_is_a_conflict(self, sessions: Sessions, store: SwapStore) -> None:
+        """It names the paths, and saves nothing of the turn, not even what would have fitted."""
+        async with sessions.turn("a") as session:
+            session.set_state(n=5, user={"name": "Tim", "age": 3})
+        with pytest.raises(ConflictError) as raised:
+            async with sessions.turn("a") as session:
+                session.state["n"] += 1
+                session.state["user"]["name"] = "Tom"
+                session.state["cart"].append("mine")
+                await meanwhile(store, lambda other: other.set_state(n=6, user={"name": "Kim", "age": 4}))
+
+        assert raised.value.paths == ("state.n", "state.user.name")
+        assert raised.value.retryable
+        assert stored_state(store) == {"n": 6, "cart": [], "user": {"name": "Kim", "age": 4}}
+
+    async def test_nested_keys_and_appended_items_are_put_together(self, sessions: Sessions, store: SwapStore) -> None:
+        """What two turns added to one dict and to one list is all there, theirs first."""
+        async with sessions.turn("a") as session:
+            session.set_state(user={"name": "Tim"})
+
+        def change(other: Session) -> None:
+            other.state["cart"].append("theirs")
+            other.state["user"]["age"] = 3
+
+        async with sessions.turn("a") as session:
+            session.state["cart"].append("mine")
+            session.state["user"]["town"] = "Taipei"
+            await meanwhile(store, change)
+
+        assert stored_state(store) == {
+            "n": 0,
+            "cart": ["theirs", "mine"],
+            "user": {"name": "Tim", "age": 3, "town": "Taipei"},
+        }
+
+    async def test_overwrite_sets_mutated_keys_whatever_the_other_saved(self, store: SwapStore) -> None:
+        """That is what on_conflict="overwrite" asks for, and destroying then has no condition."""
+        sessions = Sessions(store, initial_state=INITIAL, on_conflict="overwrite")
+        async with sessions.turn("a") as session:
+            session.state["n"] += 1
+            await meanwhile(store, lambda other: other.set_state(n=10, theirs=True))
+        assert stored_state(store) == {"n": 1, "cart": [], "theirs": True}
+
+        async with sessions.turn("a") as session:
+            session.destroy()
+            await meanwhile(store, lambda other: other.set_state(n=11))
+        assert store.records == {}
+
+    @pytest.mark.parametrize("on_conflict", ["merge", "raise"])
+    async def test_destroying_what_someone_else_changed_is_a_conflict(self, store: SwapStore, on_conflict: Any) -> None:
+        """Also when something new was begun after it: the handler has not seen what it would destroy."""
+        sessions = Sessions(store, initial_state=INITIAL, on_conflict=on_conflict)
+        for begin_anew in (False, True):
+            async with sessions.turn("a") as session:
+                session.set_state(n=1)
+            with pytest.raises(ConflictError):
+                async with sessions.turn("a") as session:
+                    session.destroy()
+                    if begin_anew:
+                        session.set_state(n=7)
+                    await meanwhile(store, lambda other: other.set_state(n=2))
+
+            assert stored_state(store)["n"] == 2
+
+    async def test_what_was_destroyed_once_cannot_be_destroyed_again(
+        self, sessions: Sessions, store: SwapStore
+    ) -> None:
+        """Of two turns that read a one-time token and destroy it, one succeeds."""
+        async with sessions.turn("a") as session:
+            session.set_state(token="once")
+        with pytest.raises(ConflictError):
+            async with sessions.turn("a") as session:
+                session.destroy()
+                await meanwhile(store, lambda other: other.destroy())
+
+        assert store.records == {}
+
+    async def test_mutations_of_a_session_destroyed_meanwhile_are_a_conflict(
+        self, sessions: Sessions, store: SwapStore
+    ) -> None:
+        """What the handler made of the old state is not revived."""
+        async with sessions.turn("a") as session:
+            session.set_state(n=5)
+        with pytest.raises(ConflictError) as raised:
+            async with sessions.turn("a") as session:
+                session.state["n"] += 1
+                await meanwhile(store, lambda other: other.destroy())
+
+        assert raised.value.paths == ("state.n",)
+        assert store.records == {}
 
     async def test_the_order_of_changes_is_kept(self, sessions: Sessions, store: SwapStore) -> None:
         """A function that depends on what was mutated before it sees it again."""
@@ -595,7 +783,16 @@ class TestTurns:
 
         assert store.calls == ["init", "read", "close"]
 
-    @pytest.mark.parametrize("options", [{"on_conflict": "ignore"}, {"max_attempts": 0}])
+    @pytest.mark.parametrize(
+        "options",
+        [
+            {"on_conflict": "reapply"},
+            {"max_attempts": 0},
+            {"max_payload_bytes": None},
+            {"max_payload_bytes": 0},
+            {"max_payload_bytes": True},
+        ],
+    )
     def test_an_option_without_meaning_is_refused(self, store: SwapStore, options: Any) -> None:
         """When the engine is made."""
         with pytest.raises(InvalidOptionError, match=next(iter(options))):

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palaver import NestedTurnError
+from palaver import NestedTurnError, StoreUnavailableError
 from palaver.turn_queue import TurnQueue
 
 
@@ -99,3 +99,25 @@ def test_whatever_is_cancelled_nothing_leaks_and_nobody_overlaps(turns: list[tup
         assert len(queue) == 0
 
     asyncio.run(scenario())
+
+
+async def test_those_who_wait_may_share_a_failure() -> None:
+    """Each gets an error of its own, and one that is cancelled in that moment leaves the line whole."""
+    queue = TurnQueue()
+    await queue.enter("a")
+    waiting = [asyncio.create_task(queue.enter("a")) for _ in range(3)]
+    await asyncio.sleep(0)
+
+    error = StoreUnavailableError("nobody answers")
+    queue.fail_waiting("a", error)
+    waiting[2].cancel()
+    queue.leave("a")
+    outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+    assert [type(outcome) for outcome in outcomes] == [
+        StoreUnavailableError,
+        StoreUnavailableError,
+        asyncio.CancelledError,
+    ]
+    assert outcomes[0] is not outcomes[1]
+    assert queue.enter_at_once("a")

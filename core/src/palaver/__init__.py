@@ -39,11 +39,13 @@ if TYPE_CHECKING:
     from palaver.context import Connector, Context
     from palaver.session import Session
     from palaver.sessions import Sessions
+    from palaver.snapshot import Snapshot
 
 __all__ = (  # noqa: RUF022  # in the order in which people meet them
     # the engine
     "Session",
     "Sessions",
+    "Snapshot",
     # the bot
     "Bot",
     "Connector",
@@ -93,6 +95,7 @@ _LAZY = {
     "Context": "palaver.context",
     "Session": "palaver.session",
     "Sessions": "palaver.sessions",
+    "Snapshot": "palaver.snapshot",
     "TextEvent": "palaver.console",
 }
 

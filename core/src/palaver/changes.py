@@ -7,9 +7,11 @@ from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
 from palaver.codec import decode_state, encode_state
-from palaver.errors import InvalidStateError
+from palaver.errors import ConflictError, InvalidStateError
+from palaver.json_state import path_step
+from palaver.merge import MISSING, differ, merge
 
-__all__ = ("Assigned", "Change", "Computed", "Merged", "Reset", "State", "difference")
+__all__ = ("Assigned", "Change", "Computed", "Difference", "Merged", "Mutated", "Reset", "State")
 
 State: TypeAlias = dict[str, Any]
 
@@ -53,11 +55,64 @@ class Computed:
 
 
 @dataclass(frozen=True, slots=True)
+class Mutated:
+    """Top-level keys that were mutated in place: what they were and what they became, to be merged."""
+
+    session_id: str
+    keys: tuple[str, ...]
+    before: bytes
+    after: bytes
+
+    @classmethod
+    def between(cls, before: State, after: State, session_id: str) -> Mutated | None:
+        """Return what was done to `before` to make it `after`; None is nothing.
+
+        Raises:
+            InvalidStateError: `after` holds something that is not JSON.
+        """
+        keys = _changed_keys(before, after)
+        if not keys:
+            return None
+        return cls(session_id, keys, encode_state(_only(before, keys)), encode_state(_only(after, keys)))
+
+    def apply(self, state: State) -> None:
+        """Merge it into `state`, in place.
+
+        Raises:
+            ConflictError: someone else changed the same values; nothing was changed.
+        """
+        base = decode_state(self.before, self.session_id)
+        mine = decode_state(self.after, self.session_id)
+        conflicts: list[str] = []
+        merged = {}
+        for key in self.keys:
+            place = "state" + path_step(key)
+            sides = base.get(key, MISSING), state.get(key, MISSING), mine.get(key, MISSING)
+            merged[key] = merge(sides, place, conflicts)
+        if conflicts:
+            raise ConflictError(self.session_id, paths=tuple(conflicts))
+        for key, value in merged.items():
+            _set_or_remove(state, key, value)
+
+
+@dataclass(frozen=True, slots=True)
 class Assigned:
-    """Top-level keys that were mutated in place: their new values, and those that were removed."""
+    """Top-level keys that were mutated in place: their new values, which overwrite whatever someone else saved."""
 
     encoded: bytes
     removed: tuple[str, ...]
+
+    @classmethod
+    def between(cls, before: State, after: State, session_id: str) -> Assigned | None:  # noqa: ARG003  # a `Difference`
+        """Return what was done to `before` to make it `after`; None is nothing.
+
+        Raises:
+            InvalidStateError: `after` holds something that is not JSON.
+        """
+        keys = _changed_keys(before, after)
+        if not keys:
+            return None
+        return cls(encode_state(_only(after, keys)), tuple(key for key in keys if key not in after))
 
     def apply(self, state: State) -> None:
         for key in self.removed:
@@ -76,17 +131,20 @@ class Reset:
         state.update(decode_state(self.initial, "of the initial state"))
 
 
-def difference(before: State, after: State) -> Assigned | None:
-    """Return what was done to the top-level keys of `before` to make it `after`; None is nothing.
-
-    Raises:
-        InvalidStateError: `after` holds something that is not JSON.
-    """
-    removed = tuple(key for key in before if key not in after)
-    changed = {key: value for key, value in after.items() if key not in before or _differ(before[key], value)}
-    return Assigned(encode_state(changed), removed) if changed or removed else None
+Difference: TypeAlias = Callable[[State, State, str], Change | None]
+"""Makes a change of what was mutated: of the state before it, the state after it, and the session id."""
 
 
-def _differ(before: object, after: object) -> bool:
-    # Encoded, because 1, 1.0 and True are equal in Python and not in JSON.
-    return encode_state({"": before}) != encode_state({"": after})
+def _changed_keys(before: State, after: State) -> tuple[str, ...]:
+    return tuple(key for key in {**before, **after} if differ(before.get(key, MISSING), after.get(key, MISSING)))
+
+
+def _only(state: State, keys: tuple[str, ...]) -> State:
+    return {key: state[key] for key in keys if key in state}
+
+
+def _set_or_remove(state: State, key: str, value: Any) -> None:
+    if value is MISSING:
+        state.pop(key, None)
+    else:
+        state[key] = value

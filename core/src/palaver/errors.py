@@ -6,7 +6,8 @@ No message ever contains a session's state or a password.
 
 from __future__ import annotations
 
-from typing import ClassVar
+import copy
+from typing import ClassVar, TypeVar
 
 __all__ = (
     "ConflictError",
@@ -27,11 +28,21 @@ __all__ = (
 )
 
 
+_ErrorT = TypeVar("_ErrorT", bound=BaseException)
+
+
 class PalaverError(Exception):
     """The root of all errors of Palaver."""
 
     retryable: ClassVar[bool] = False
     """Whether the same call may succeed later without anyone changing it."""
+
+
+def own_copy(error: _ErrorT) -> _ErrorT:
+    """Return a copy of an error that several callers share: a traceback belongs to one task alone."""
+    own = copy.copy(error)
+    own.__cause__ = error
+    return own
 
 
 # The caller's side: the call has to change.
@@ -184,18 +195,32 @@ class CorruptSessionError(PalaverError):
 
 
 class ConflictError(PalaverError):
-    """Raised when others kept saving a session first, so that a turn's changes could not be saved."""
+    """Raised when someone else saved or destroyed a session during a turn, and the turn's changes do not fit to it.
+
+    Nothing of the turn was saved. Handle the event again, in a new turn.
+    """
 
     retryable = True
 
-    def __init__(self, session_id: str, *, attempts: int = 1) -> None:
+    def __init__(self, session_id: str, *, attempts: int = 1, paths: tuple[str, ...] = ()) -> None:
         super().__init__(session_id)
         self.session_id = session_id
         self.attempts = attempts
+        self.paths = paths
+        """What both changed, for example `("state.cart",)`; empty when it is not about single values."""
 
     def __str__(self) -> str:
-        times = "once" if self.attempts == 1 else f"{self.attempts} times"
-        return f"someone else saved session {self.session_id!r} first ({times}); this turn changed nothing"
+        if self.paths:
+            return (
+                f"someone else changed {', '.join(self.paths)} of session {self.session_id!r} during this turn, and so "
+                "did this turn, which saved nothing; handle the event again, or change it by a function given to "
+                "set_state()"
+            )
+        times = "" if self.attempts == 1 else f" ({self.attempts} times)"
+        return (
+            f"someone else saved or destroyed session {self.session_id!r} during this turn{times}, which saved "
+            "nothing; handle the event again"
+        )
 
 
 # The installation's side: a driver is missing, doubled or broken.

@@ -14,7 +14,7 @@ from typing import Any, Final, TypeAlias
 
 from palaver.errors import InvalidStateError
 
-__all__ = ("MAX_DEPTH", "check_state", "is_plain")
+__all__ = ("MAX_DEPTH", "check_state", "is_plain", "path_step")
 
 MAX_DEPTH: Final = 96
 """How deep a state may be nested: MongoDB takes 100 levels, and a stored session needs some of its own."""
@@ -129,8 +129,9 @@ def _path(trail: _Trail) -> str:
     while trail is not None:
         trail, key = trail
         keys.append(key)
-    return "state" + "".join(map(_step, reversed(keys)))
+    return "state" + "".join(map(path_step, reversed(keys)))
 
 
-def _step(key: str | int) -> str:
+def path_step(key: str | int) -> str:
+    """Return how a path goes on to a key of a dict, or to a place in a list."""
     return f".{key}" if isinstance(key, str) and key.isidentifier() else f"[{key!r}]"

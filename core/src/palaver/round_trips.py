@@ -19,13 +19,12 @@ trip. Here, whatever has gathered by the end of the event loop's current pass go
 from __future__ import annotations
 
 import asyncio
-import copy
 from collections import deque
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from palaver.cancellation import run_to_end
-from palaver.errors import PalaverError
+from palaver.errors import PalaverError, own_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
@@ -203,14 +202,7 @@ def _answer(call: _Call[Item, Answer], answer: Answer) -> None:
 def _fail(batch: list[_Call[Item, Answer]], error: BaseException) -> None:
     for call in batch:
         if not call.answer.done():
-            call.answer.set_exception(_own_copy(error))
-
-
-def _own_copy(error: BaseException) -> BaseException:
-    """Return an error that one task alone raises: a traceback belongs to one."""
-    own = copy.copy(error)
-    own.__cause__ = error
-    return own
+            call.answer.set_exception(own_copy(error))
 
 
 def _no_bytes(_: str) -> int:

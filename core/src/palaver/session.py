@@ -6,11 +6,12 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from palaver.changes import Change, Computed, Merged, Reset, State, difference
+from palaver.changes import Change, Computed, Merged, Reset, State
 from palaver.codec import decode_state, encode_state
 from palaver.errors import InvalidStateError, TurnEndedError
 
 if TYPE_CHECKING:
+    from palaver.changes import Difference
     from palaver.codec import StoredSession
 
 __all__ = ("Session",)
@@ -27,6 +28,7 @@ class Session:
         "_changes",
         "_checkpoint",
         "_created",
+        "_difference",
         "_encoded",
         "_has_ended",
         "_id",
@@ -37,7 +39,9 @@ class Session:
         "_stored",
     )
 
-    def __init__(self, session_id: str, stored: StoredSession | None, initial: bytes, now: int) -> None:
+    def __init__(
+        self, session_id: str, stored: StoredSession | None, initial: bytes, now: int, difference: Difference
+    ) -> None:
         """Begin with what is stored, or with the initial state when nothing is.
 
         Args:
@@ -45,8 +49,10 @@ class Session:
             stored: the session as the store has it, if it has it.
             initial: the encoded initial state.
             now: the instant of the turn, in Unix milliseconds.
+            difference: makes a change of what the handler mutates.
         """
         self._id = session_id
+        self._difference = difference
         self._initial = initial
         self._created = now
         self._has_ended = False
@@ -138,6 +144,9 @@ class Session:
     def destroy(self) -> None:
         """Remove the session when the turn ends; what is set after this begins a new one.
 
+        When someone else saves or destroys the session during the turn, the turn ends with a `ConflictError`: what
+        was destroyed would not be what the handler saw.
+
         Raises:
             TurnEndedError: the turn has ended.
         """
@@ -176,9 +185,10 @@ class Session:
         return now if self._stored is None or self._is_destroyed else self._stored.created
 
     def rebase(self, stored: StoredSession | None) -> None:
-        """Do the turn's changes again, to what someone else has saved meanwhile.
+        """Re-apply the turn's changes to what someone else has saved meanwhile.
 
         Raises:
+            ConflictError: someone else changed what the handler mutated.
             InvalidStateError: the outcome holds something that is not JSON.
             CorruptSessionError: what someone else has saved cannot be understood.
         """
@@ -223,7 +233,7 @@ class Session:
         expected = decode_state(self._checkpoint, self._id)
         for change in self._changes[self._settled :]:
             change.apply(expected)
-        mutation = difference(expected, self._live_state())
+        mutation = self._difference(expected, self._live_state(), self._id)
         if mutation is not None:
             self._changes.append(mutation)
         self._mark_settled()

@@ -3,19 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final, Literal, Self
+from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 from palaver.codec import encode_state
+from palaver.drivers import open_store
 from palaver.errors import InvalidOptionError
 from palaver.session_ids import check_session_id
-from palaver.turn import Engine, Turn
+from palaver.snapshot import Snapshot
+from palaver.store import SessionStore
+from palaver.turn import Engine, OnConflict, Turn
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
     from palaver.session import Session
-    from palaver.store import SessionStore
 
 __all__ = ("DEFAULT_MAX_PAYLOAD_BYTES", "Sessions")
 
@@ -29,10 +31,11 @@ class Sessions:
     opened by the first turn and is the caller's to close.
 
     Args:
-        store: where sessions are kept.
+        store: where sessions are kept: a store, or its URL.
         initial_state: what a new session starts with; copied for each.
-        on_conflict: what to do when someone else saved a session during a turn: `"reapply"` the turn's changes to
-            what they saved, or `"raise"` a `ConflictError`.
+        on_conflict: what to do when someone else saved a session during a turn. `"merge"` puts both changes together,
+            and raises `ConflictError` for what both changed. `"overwrite"` sets the top-level keys that the turn
+            mutated, whatever the other saved. `"raise"` raises `ConflictError` at once.
         max_attempts: how often a turn tries to save before it is a `ConflictError`.
         save_on_error: whether a turn whose handler raises an `Exception` saves what was changed until then.
         max_payload_bytes: how large an encoded session may be; the same for every store, so that a bot does not
@@ -45,23 +48,25 @@ class Sessions:
 
     def __init__(
         self,
-        store: SessionStore,
+        store: SessionStore | str,
         *,
         initial_state: Mapping[str, Any] | None = None,
-        on_conflict: Literal["reapply", "raise"] = "reapply",
+        on_conflict: OnConflict = "merge",
         max_attempts: int = 100,
         save_on_error: bool = False,
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
     ) -> None:
-        if on_conflict not in {"reapply", "raise"}:
-            raise InvalidOptionError('it is "reapply" or "raise"', option="on_conflict")
+        if on_conflict not in get_args(OnConflict):
+            raise InvalidOptionError('it is "merge", "overwrite" or "raise"', option="on_conflict")
         if max_attempts < 1:
             raise InvalidOptionError("a turn tries to save at least once", option="max_attempts")
+        store = _as_store(store)
         self._engine = Engine(
             store,
-            max_attempts=max_attempts if on_conflict == "reapply" else 1,
+            on_conflict=on_conflict,
+            max_attempts=max_attempts,
             save_on_error=save_on_error,
-            max_payload_bytes=_smaller(max_payload_bytes, store.capabilities.max_payload_bytes),
+            max_payload_bytes=_smaller(_check_limit(max_payload_bytes), store.capabilities.max_payload_bytes),
         )
         self.set_initial_state(initial_state or {})
 
@@ -97,10 +102,29 @@ class Sessions:
             NestedTurnError: on entering, when the task is already in a turn of that session.
             InvalidStateError: on leaving, when the state holds something that is not JSON; nothing was saved.
             SessionTooLargeError: on leaving, when the session has grown too large; nothing was saved.
-            ConflictError: on leaving, when others kept saving first; nothing was saved.
+            ConflictError: on leaving, when someone else changed what the turn changed, or saved or destroyed what it
+                destroyed; nothing was saved.
         """
         check_session_id(session_id, max_bytes=self._engine.max_id_bytes)
         return Turn(self._engine, session_id)
+
+    async def peek(self, session_id: str) -> Snapshot | None:
+        """Look at a session without a turn: waits for no turn, changes nothing, and does not renew its life.
+
+        Returns:
+            The session as it is stored, or None when there is none.
+
+        Raises:
+            InvalidSessionIdError: there cannot be such an id.
+            StoreUnavailableError: the store cannot be read.
+            CorruptSessionError: what is stored cannot be understood.
+        """
+        engine = self._engine
+        check_session_id(session_id, max_bytes=engine.max_id_bytes)
+        if not engine.is_ready:
+            await engine.init()
+        record = await engine.store.read(session_id)
+        return None if record is None else Snapshot.of(session_id, record)
 
     async def init(self) -> Self:
         """Open the store; idempotent, and done by the first turn if by nobody else.
@@ -122,6 +146,22 @@ class Sessions:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _as_store(store: SessionStore | str) -> SessionStore:
+    if isinstance(store, str):
+        return open_store(store)
+    if not isinstance(store, SessionStore):
+        raise InvalidOptionError(
+            f"it is of type {type(store).__name__}; give a store, or a URL such as 'sqlite:///bot.db'", option="store"
+        )
+    return store
+
+
+def _check_limit(limit: int) -> int:
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidOptionError(f"{limit!r} is not a number of bytes, 1 or more", option="max_payload_bytes")
+    return limit
 
 
 def _smaller(limit: int, other: int | None) -> int:

@@ -1,20 +1,23 @@
 """One turn: loads, changes and saves a session without losing an update.
 
 Two rules hold everything up. In one process, the turns of a session run one after another (`TurnQueue`). Among
-processes, a turn saves by compare-and-swap; when someone else saved first, it does its own changes again to what they
-saved (`Session.rebase`) and tries once more.
+processes, a turn saves by compare-and-swap; when someone else saved first, it re-applies its own changes to what they
+saved (`Session.rebase`) and tries once more. What cannot be re-applied without losing something is a `ConflictError`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Final
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
 
 from msgspec import Raw
 
+from palaver.changes import Assigned, Mutated
 from palaver.codec import StoredSession, decode_session, encode_session
-from palaver.errors import ConflictError, SessionTooLargeError
+from palaver.errors import ConflictError, SessionTooLargeError, StoreUnavailableError
+from palaver.keep_alive import KeepAlive
 from palaver.record import ABSENT, Record, new_version
 from palaver.round_trips import RoundTrips
 from palaver.session import Session
@@ -24,9 +27,12 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
 
+    from palaver.changes import Difference
     from palaver.store import SessionStore
 
-__all__ = ("Engine", "Turn")
+__all__ = ("Engine", "OnConflict", "Turn")
+
+OnConflict: TypeAlias = Literal["merge", "overwrite", "raise"]
 
 _TOUCH_FRACTION: Final = 10
 """A turn that changed nothing renews the expiry once a tenth of the ttl has passed."""
@@ -40,13 +46,24 @@ class Engine:
 
     Args:
         store: where sessions are kept.
+        on_conflict: what to do when someone else saved a session during a turn.
         max_attempts: how often a turn tries to save.
         save_on_error: whether a turn whose handler raises an `Exception` saves what was changed until then.
         max_payload_bytes: how large an encoded session may be.
     """
 
-    def __init__(self, store: SessionStore, *, max_attempts: int, save_on_error: bool, max_payload_bytes: int) -> None:
+    def __init__(
+        self,
+        store: SessionStore,
+        *,
+        on_conflict: OnConflict,
+        max_attempts: int,
+        save_on_error: bool,
+        max_payload_bytes: int,
+    ) -> None:
         self.store = store
+        self.on_conflict = on_conflict
+        self.difference: Difference = Assigned.between if on_conflict == "overwrite" else Mutated.between
         self.max_attempts = max_attempts
         self.save_on_error = save_on_error
         self.max_payload_bytes = max_payload_bytes
@@ -70,7 +87,7 @@ class Turn:
     This runs for every message, so that what seldom has to wait is decided without a coroutine of its own.
     """
 
-    __slots__ = ("_engine", "_id", "_record", "_session")
+    __slots__ = ("_engine", "_id", "_keep_alive", "_record", "_session")
 
     _session: Session
 
@@ -78,6 +95,13 @@ class Turn:
         self._engine = engine
         self._id = session_id
         self._record: Record | None = None
+        self._keep_alive: KeepAlive | None = None
+
+    def __enter__(self) -> NoReturn:
+        raise TypeError("a turn waits for its store: write `async with sessions.turn(...)`, not `with`")
+
+    def __exit__(self, *_: object) -> None:
+        """Never called: Python looks for it before it calls `__enter__`, which says what is wrong."""
 
     async def __aenter__(self) -> Session:
         engine = self._engine
@@ -86,10 +110,9 @@ class Turn:
         try:
             if not engine.is_ready:
                 await engine.init()
-            self._record = record = await self._read()
-            self._session = Session(self._id, _unpack(record, self._id), engine.initial, engine.store.clock.now())
-        except BaseException:
-            engine.queue.leave(self._id)
+            await self._load()
+        except BaseException as error:
+            self._leave(error)
             raise
         return self._session
 
@@ -98,12 +121,36 @@ class Turn:
     ) -> None:
         self._session.end()
         try:
+            if self._keep_alive is not None:
+                await self._stop(self._keep_alive)
             if kind is None or (self._engine.save_on_error and issubclass(kind, Exception)):
                 saving = self._start_saving()
                 if saving is not None and not await saving:
                     await self._save_again()
-        finally:
-            self._engine.queue.leave(self._id)
+        except BaseException as failure:
+            self._leave(failure)
+            raise
+        self._engine.queue.leave(self._id)
+
+    def _leave(self, error: BaseException) -> None:
+        queue = self._engine.queue
+        if isinstance(error, StoreUnavailableError):
+            # Those who have waited for this turn would now wait for the same dead store, one after another.
+            queue.fail_waiting(self._id, error)
+        queue.leave(self._id)
+
+    async def _load(self) -> None:
+        engine = self._engine
+        self._record = record = await self._read()
+        stored = _unpack(record, self._id)
+        self._session = Session(self._id, stored, engine.initial, engine.store.clock.now(), engine.difference)
+        if record is not None:
+            self._keep_alive = KeepAlive.if_needed(engine.store, self._id, record.expires_at)
+
+    async def _stop(self, keep_alive: KeepAlive) -> None:
+        await keep_alive.stop()
+        if self._record is not None:
+            self._record = replace(self._record, expires_at=keep_alive.expires_at)
 
     def _read(self) -> Awaitable[Record | None]:
         return self._engine.round_trips.read(self._id, is_alone=self._engine.queue.is_alone)
@@ -112,17 +159,36 @@ class Turn:
         """Save to what someone else has saved meanwhile, everything or nothing.
 
         Raises:
-            ConflictError: others were faster at each attempt.
+            ConflictError: the turn's changes do not fit to what someone else did, or others were faster at each
+                attempt.
         """
         attempts = self._engine.max_attempts
         for attempt in range(1, attempts):
             await _pause(attempt)
-            self._record = await self._read()
-            self._session.rebase(_unpack(self._record, self._id))
+            await self._catch_up()
             saving = self._start_saving()
             if saving is None or await saving:
                 return
         raise ConflictError(self._id, attempts=attempts)
+
+    async def _catch_up(self) -> None:
+        """Re-apply the turn's changes to what is stored now.
+
+        Raises:
+            ConflictError: they do not fit to it.
+        """
+        has_expired = self._has_expired()
+        self._record = await self._read()
+        if self._record is None and has_expired:
+            # Nobody else was there: the session expired while its handler ran, and is saved as the handler saw it.
+            return
+        if self._engine.on_conflict == "raise" or not self._can_be_rebased():
+            raise ConflictError(self._id)
+        self._session.rebase(_unpack(self._record, self._id))
+
+    def _can_be_rebased(self) -> bool:
+        # Who destroys a session destroys what the handler saw, and nothing else.
+        return self._engine.on_conflict == "overwrite" or not self._session.is_destroyed
 
     def _start_saving(self) -> Awaitable[bool] | None:
         """Begin to save to what the record was read from; None when there is nothing to save.
@@ -135,7 +201,7 @@ class Turn:
             if state == self._engine.initial:
                 return self._destroy()
         elif state == session.base:
-            return self._keep_alive()
+            return self._keep_unchanged()
         return self._store_record(self._pack(state))
 
     def _pack(self, state: bytes) -> Record:
@@ -150,7 +216,7 @@ class Turn:
         engine = self._engine
         if not engine.can_swap:
             return self._write(record)
-        expected = ABSENT if self._record is None else self._record.version
+        expected = ABSENT if self._record is None or self._has_expired() else self._record.version
         return engine.round_trips.swap(self._id, record, expected, is_alone=engine.queue.is_alone)
 
     async def _write(self, record: Record) -> bool:
@@ -158,11 +224,24 @@ class Turn:
         await self._engine.store.write(self._id, record)
         return True
 
-    async def _destroy(self) -> bool:
+    def _destroy(self) -> Awaitable[bool] | None:
+        """Begin to destroy what the record was read from; None when there was nothing."""
+        engine = self._engine
+        if not engine.can_swap or engine.on_conflict == "overwrite":
+            return self._destroy_whatever_is_there()
+        if self._record is None:
+            return None
+        return engine.store.remove(self._id, self._record.version)
+
+    async def _destroy_whatever_is_there(self) -> bool:
         await self._engine.store.destroy(self._id)
         return True
 
-    def _keep_alive(self) -> Awaitable[bool] | None:
+    def _has_expired(self) -> bool:
+        record = self._record
+        return record is not None and record.is_expired(self._engine.store.clock.now())
+
+    def _keep_unchanged(self) -> Awaitable[bool] | None:
         """Begin to renew the expiry of a session that the turn did not change, when that is worth a round trip."""
         store, record = self._engine.store, self._record
         if record is None:
@@ -175,7 +254,7 @@ class Turn:
 
     async def _renew(self, record: Record, expires_at: int | None) -> bool:
         """Renew the expiry; if the session is gone by now, or someone else has saved it, there is nothing to renew."""
-        if self._engine.store.capabilities.touch:
+        if self._engine.store.capabilities.touch and not self._has_expired():
             await self._engine.store.touch(self._id, expires_at)
         else:
             await self._store_record(Record(record.payload, new_version(), expires_at))
@@ -185,7 +264,8 @@ class Turn:
 def _is_worth_renewing(record: Record, expires_at: int | None, now: int) -> bool:
     if expires_at is None or record.expires_at is None:
         return expires_at is not record.expires_at
-    return abs(expires_at - record.expires_at) * _TOUCH_FRACTION >= expires_at - now
+    # Never shortened: the clock may have gone back.
+    return (expires_at - record.expires_at) * _TOUCH_FRACTION >= expires_at - now
 
 
 def _unpack(record: Record | None, session_id: str) -> StoredSession | None:

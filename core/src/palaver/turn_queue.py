@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from palaver.errors import NestedTurnError
+from palaver.errors import NestedTurnError, own_copy
 
 __all__ = ("TurnQueue",)
 
@@ -76,6 +76,14 @@ class TurnQueue:
                 return
         del self._lines[session_id]
 
+    def fail_waiting(self, session_id: str, error: Exception) -> None:
+        """Let all who wait for the turn fail with copies of an error."""
+        line = self._lines[session_id]
+        while line.waiting:
+            waiting = line.waiting.popleft()
+            if not waiting.done():
+                waiting.set_exception(own_copy(error))
+
     async def _wait_in(self, line: _Line, session_id: str) -> None:
         my_turn = asyncio.get_running_loop().create_future()
         if line.waiting is None:
@@ -86,6 +94,6 @@ class TurnQueue:
         except asyncio.CancelledError:
             # Cancelled while waiting, `leave` passes over the future. Cancelled in the moment between being handed
             # the turn and running, the turn is ours and must go to the next.
-            if not my_turn.cancelled():
+            if not my_turn.cancelled() and my_turn.exception() is None:
                 self.leave(session_id)
             raise

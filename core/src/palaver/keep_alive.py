@@ -1,0 +1,81 @@
+"""Keeps a session alive while its turn runs, so that a slow handler never finds its session expired."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING, Final
+
+from palaver.cancellation import run_to_end
+from palaver.errors import PalaverError
+
+if TYPE_CHECKING:
+    from palaver.store import SessionStore
+
+__all__ = ("KeepAlive",)
+
+HORIZON: Final = 3_600_000
+"""Only what expires within an hour, in milliseconds, is kept alive: no handler takes longer."""
+
+_logger = logging.getLogger(__name__)
+
+
+class KeepAlive:
+    """Moves the expiry of one session each time when half of its life has passed.
+
+    Args:
+        store: where the session is; it has the capability `touch`.
+        session_id: which session.
+        expires_at: when the session expires, in Unix milliseconds.
+    """
+
+    __slots__ = ("_session_id", "_store", "_task", "_timer", "expires_at")
+
+    def __init__(self, store: SessionStore, session_id: str, expires_at: int) -> None:
+        self._store = store
+        self._session_id = session_id
+        self._task: asyncio.Task[None] | None = None
+        self.expires_at = expires_at
+        """When the session expires, as far as is known."""
+        # Nearly every turn ends before: a timer costs less than a task.
+        self._timer = self._set_timer()
+
+    @classmethod
+    def if_needed(cls, store: SessionStore, session_id: str, expires_at: int | None) -> KeepAlive | None:
+        """Keep a session alive that may expire while a handler runs; None when it cannot be, or need not be."""
+        if expires_at is None or not store.capabilities.touch:
+            return None
+        if expires_at - store.clock.now() > HORIZON:
+            return None
+        return cls(store, session_id, expires_at)
+
+    async def stop(self) -> None:
+        """Stop; when this returns, nothing is under way to the store any more."""
+        self._timer.cancel()
+        if self._task is not None:
+            await run_to_end(asyncio.wait([self._task]))
+
+    def _set_timer(self) -> asyncio.TimerHandle:
+        remaining = max(0, self.expires_at - self._store.clock.now())
+        return asyncio.get_running_loop().call_later(remaining / 2 / 1000, self._start)
+
+    def _start(self) -> None:
+        self._task = asyncio.get_running_loop().create_task(self._renew())
+
+    async def _renew(self) -> None:
+        if await self._is_renewed():
+            self._timer = self._set_timer()
+
+    async def _is_renewed(self) -> bool:
+        expires_at = self._store.expiry(self._store.clock.now())
+        if expires_at is None or expires_at <= self.expires_at:
+            return False
+        try:
+            is_alive = await self._store.touch(self._session_id, expires_at)
+        except PalaverError as error:
+            # The turn finds out by itself when it saves.
+            _logger.warning("session %r could not be kept alive while its turn runs: %s", self._session_id, error)
+            return False
+        if is_alive:
+            self.expires_at = expires_at
+        return is_alive
