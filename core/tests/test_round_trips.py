@@ -36,6 +36,7 @@ class GatedStore(SessionStore):
         self.records: dict[str, Record] = {}
         self.trips: list[tuple[str, tuple[str, ...]]] = []
         self.damaged: set[str] = set()
+        self.locked: set[str] = set()
         self.is_away = False
         self.gate = asyncio.Event()
         if is_open:
@@ -74,6 +75,8 @@ class GatedStore(SessionStore):
         for session_id in session_ids:
             if session_id in self.damaged:
                 raise CorruptSessionError("torn", session_id=session_id)
+            if session_id in self.locked:
+                raise StoreUnavailableError("somebody holds its lock", session_id=session_id)
 
     def _swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         decision = decide_swap(self.records.get(session_id), record, expected)
@@ -211,6 +214,21 @@ async def test_a_call_that_fails_for_its_own_reason_fails_alone() -> None:
 
     assert [type(result) for result in results] == [bool, CorruptSessionError, bool]
     assert set(store.records) == {"a", "c"}
+
+
+async def test_a_session_that_is_unavailable_by_itself_fails_alone() -> None:
+    """The error names it, so all others are sent again without it."""
+    store = GatedStore()
+    trips = RoundTrips(store)
+    store.locked.add("b")
+
+    answers = await asyncio.gather(
+        *(trips.read(session_id, is_alone=False) for session_id in "abc"), return_exceptions=True
+    )
+
+    assert [answers[0], answers[2]] == [None, None]
+    assert isinstance(answers[1], StoreUnavailableError)
+    assert answers[1].session_id == "b"
 
 
 async def test_when_the_store_is_away_all_fail_at_once() -> None:

@@ -392,6 +392,37 @@ class TestSlowHandler:
             assert store.records["a"].expires_at == clock.now() + 20
 
 
+class TestDeadStore:
+    """A store that does not answer."""
+
+    async def test_those_who_wait_behind_a_failed_turn_fail_with_it(
+        self, sessions: Sessions, store: SwapStore, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Once each, and not one after another for as long as each of them would wait."""
+        answered = asyncio.Event()
+        reads = 0
+
+        async def never_read(session_id: str) -> Record | None:
+            nonlocal reads
+            reads += 1
+            await answered.wait()
+            raise StoreUnavailableError("it did not answer in time")
+
+        async def turn() -> None:
+            async with sessions.turn("a"):
+                pytest.fail("there is no session to hand out")
+
+        monkeypatch.setattr(store, "read", never_read)
+        turns = [asyncio.create_task(turn()) for _ in range(10)]
+        await asyncio.sleep(0)
+        answered.set()
+        outcomes = await asyncio.gather(*turns, return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [StoreUnavailableError] * 10
+        assert reads == 1
+        assert repr(sessions).endswith("0 in a turn>")
+
+
 class TestLooking:
     """A session is looked at without a turn."""
 
@@ -676,6 +707,16 @@ class TestTurns:
         ):
             with pytest.raises(TurnEndedError, match="'a'"):
                 late()
+
+    def test_a_turn_without_async_says_so(self, sessions: Sessions) -> None:
+        """Python alone would speak of a protocol."""
+        with pytest.raises(TypeError, match="async with"), sessions.turn("a"):  # type: ignore[attr-defined]
+            pytest.fail("there is no such turn")
+
+    def test_what_is_no_store_is_refused(self) -> None:
+        """When the engine is made, and not at the first turn."""
+        with pytest.raises(InvalidOptionError, match=r"sqlite:///bot\.db"):
+            Sessions(object())  # type: ignore[arg-type]
 
     async def test_a_turn_inside_a_turn_of_the_same_session_is_refused(self, sessions: Sessions) -> None:
         """A turn of another session is not; and afterwards all is as ever."""
