@@ -295,6 +295,17 @@ class TestExpiry:
         assert store.calls == ["read", "read", "touch"]
         assert store.records["a"] == Record(store.records["a"].payload, version, clock.now() + 100_000)
 
+    async def test_a_clock_that_went_back_shortens_no_life(self, store: SwapStore, clock: ManualClock) -> None:
+        """A turn that only reads moves the expiry forward or not at all."""
+        async with Sessions(store).turn("a") as session:
+            session.set_state(n=1)
+        expires_at = store.records["a"].expires_at
+        clock.advance(-60)
+        async with Sessions(store).turn("a"):
+            pass
+
+        assert store.records["a"].expires_at == expires_at
+
     async def test_without_touch_the_session_is_saved_again(
         self, four_method_store: FourMethodStore, clock: ManualClock
     ) -> None:
@@ -795,6 +806,8 @@ class TestTurns:
             b'{"id":"a","created":1,"last_activity":1,"state":[]}',
             b'{"id":"b","created":1,"last_activity":1,"state":{}}',
             b'{"id":"a","created":1,"last_activity":1,"state":{"x":"\xff"}}',
+            b'{"id":"a","created":1,"last_activity":1,"state":{"x":1e999}}',
+            b'{"id":"a","created":1,"last_activity":1,"state":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}",
         ],
     )
     async def test_a_record_that_is_no_session_is_corrupt_and_stays(
@@ -804,6 +817,20 @@ class TestTurns:
         store.records["a"] = Record(payload, "v", None)
 
         with pytest.raises(CorruptSessionError, match="'a'"):
+            async with sessions.turn("a"):
+                pytest.fail("the handler ran")
+
+        assert store.records["a"].payload == payload
+
+    @pytest.mark.parametrize("value", [b"123456789012345678901234567890", b"[" * 500 + b"]" * 500], ids=["big", "deep"])
+    async def test_a_stored_state_that_no_turn_could_save_is_corrupt_and_stays(
+        self, sessions: Sessions, store: SwapStore, value: bytes
+    ) -> None:
+        """The handler is not blamed for what it has found."""
+        payload = b'{"id":"a","created":1,"last_activity":1,"state":{"x":' + value + b"}}"
+        store.records["a"] = Record(payload, "v", None)
+
+        with pytest.raises(CorruptSessionError, match=r"state\.x.*(64 bits|deeper)"):
             async with sessions.turn("a") as session:
                 session.state["n"] = 1
 

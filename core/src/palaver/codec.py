@@ -6,10 +6,10 @@ from typing import Any
 
 import msgspec
 
-from palaver.errors import CorruptSessionError
+from palaver.errors import CorruptSessionError, InvalidStateError
 from palaver.json_state import check_state, is_plain
 
-__all__ = ("StoredSession", "decode_session", "decode_state", "encode_session", "encode_state")
+__all__ = ("StoredSession", "check_stored", "decode_session", "decode_state", "encode_session", "encode_state")
 
 
 class StoredSession(msgspec.Struct, frozen=True, gc=False):
@@ -55,8 +55,20 @@ def decode_state(encoded: bytes | msgspec.Raw, session_id: str) -> dict[str, Any
     """
     try:
         return _decode_state(encoded)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptSessionError(f"its state is not a JSON object ({error})", session_id=session_id) from error
+
+
+def check_stored(encoded: bytes, session_id: str) -> None:
+    """Refuse a stored state that no turn could have saved, such as one with an integer of more than 64 bits.
+
+    Raises:
+        CorruptSessionError: it is not within the value model.
+    """
+    try:
+        check_state(decode_state(encoded, session_id))
+    except InvalidStateError as fault:
+        raise CorruptSessionError(f"its {fault}", session_id=session_id) from fault
 
 
 def encode_session(session: StoredSession) -> bytes:
@@ -72,7 +84,7 @@ def decode_session(payload: bytes, session_id: str) -> StoredSession:
     """
     try:
         session = _decode_session(payload)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise CorruptSessionError(f"its payload is not a session ({error})", session_id=session_id) from error
     if session.id != session_id:
         raise CorruptSessionError(f"its payload is that of session {session.id!r}", session_id=session_id)

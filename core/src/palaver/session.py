@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from palaver.changes import Change, Computed, Merged, Reset, State
-from palaver.codec import decode_state, encode_state
+from palaver.codec import check_stored, decode_state, encode_state
 from palaver.errors import InvalidStateError, TurnEndedError
 
 if TYPE_CHECKING:
@@ -66,9 +66,10 @@ class Session:
         # The state after the first `_settled` changes; what differs from it beyond the later ones was mutated.
         self._checkpoint = self._base
         self._settled = 0
-        # The state is one or the other: encoded until somebody looks at it, and again from the end of the turn.
+        # The state is one or the other: encoded until somebody looks at it, and again from the end of the turn. What is
+        # stored is decoded at once, so that damage is found before the handler runs.
         self._encoded = self._base
-        self._state: State | None = None
+        self._state: State | None = None if stored is None else decode_state(self._base, self._id)
 
     def __repr__(self) -> str:
         return f"<Session {self._id!r}{', ended' if self._has_ended else ''}>"
@@ -164,8 +165,13 @@ class Session:
 
         Raises:
             InvalidStateError: it holds something that is not JSON.
+            CorruptSessionError: so did what was stored; the handler is not to blame.
         """
-        self._encoded = self._encode()
+        try:
+            self._encoded = self._encode()
+        except InvalidStateError:
+            check_stored(self._base, self._id)
+            raise
         # Hundreds of turns wait for their saves at a time: without their objects, they cost no garbage collection.
         self._state = None
         return self._encoded
