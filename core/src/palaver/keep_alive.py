@@ -12,7 +12,7 @@ from palaver.errors import PalaverError
 if TYPE_CHECKING:
     from palaver.store import SessionStore
 
-__all__ = ("KeepAlive",)
+__all__ = ("HORIZON", "KeepAlive")
 
 HORIZON: Final = 3_600_000
 """Only what expires within an hour, in milliseconds, is kept alive: no handler takes longer."""
@@ -26,31 +26,24 @@ class KeepAlive:
     Args:
         store: where the session is; it has the capability `touch`.
         session_id: which session.
-        expires_at: when the session expires, in Unix milliseconds.
+        expires_at: when it expires, in Unix milliseconds.
     """
 
-    __slots__ = ("_session_id", "_store", "_task", "_timer", "expires_at")
+    __slots__ = ("_is_stopped", "_session_id", "_store", "_task", "_timer", "expires_at")
 
     def __init__(self, store: SessionStore, session_id: str, expires_at: int) -> None:
         self._store = store
         self._session_id = session_id
         self._task: asyncio.Task[None] | None = None
+        self._is_stopped = False
         self.expires_at = expires_at
         """When the session expires, as far as is known."""
         # Nearly every turn ends before: a timer costs less than a task.
         self._timer = self._set_timer()
 
-    @classmethod
-    def if_needed(cls, store: SessionStore, session_id: str, expires_at: int | None) -> KeepAlive | None:
-        """Keep a session alive that may expire while a handler runs; None when it cannot be, or need not be."""
-        if expires_at is None or not store.capabilities.touch:
-            return None
-        if expires_at - store.clock.now() > HORIZON:
-            return None
-        return cls(store, session_id, expires_at)
-
     async def stop(self) -> None:
         """Stop; when this returns, nothing is under way to the store any more."""
+        self._is_stopped = True
         self._timer.cancel()
         if self._task is not None:
             await run_to_end(asyncio.wait([self._task]))
@@ -63,7 +56,7 @@ class KeepAlive:
         self._task = asyncio.get_running_loop().create_task(self._renew())
 
     async def _renew(self) -> None:
-        if await self._is_renewed():
+        if await self._is_renewed() and not self._is_stopped:
             self._timer = self._set_timer()
 
     async def _is_renewed(self) -> bool:

@@ -17,7 +17,7 @@ from msgspec import Raw
 from palaver.changes import Assigned, Mutated
 from palaver.codec import StoredSession, decode_session, encode_session
 from palaver.errors import ConflictError, SessionTooLargeError, StoreUnavailableError
-from palaver.keep_alive import KeepAlive
+from palaver.keep_alive import HORIZON, KeepAlive
 from palaver.record import ABSENT, Record, new_version
 from palaver.round_trips import RoundTrips
 from palaver.session import Session
@@ -110,7 +110,7 @@ class Turn:
         try:
             if not engine.is_ready:
                 await engine.init()
-            await self._load()
+            self._begin(await self._read())
         except BaseException as error:
             self._leave(error)
             raise
@@ -139,13 +139,14 @@ class Turn:
             queue.fail_waiting(self._id, error)
         queue.leave(self._id)
 
-    async def _load(self) -> None:
+    def _begin(self, record: Record | None) -> None:
         engine = self._engine
-        self._record = record = await self._read()
-        stored = _unpack(record, self._id)
-        self._session = Session(self._id, stored, engine.initial, engine.store.clock.now(), engine.difference)
-        if record is not None:
-            self._keep_alive = KeepAlive.if_needed(engine.store, self._id, record.expires_at)
+        now = engine.store.clock.now()
+        self._record = record
+        self._session = Session(self._id, _unpack(record, self._id), engine.initial, now, engine.difference)
+        expires_at = None if record is None else record.expires_at
+        if expires_at is not None and expires_at - now <= HORIZON and engine.store.capabilities.touch:
+            self._keep_alive = KeepAlive(engine.store, self._id, expires_at)
 
     async def _stop(self, keep_alive: KeepAlive) -> None:
         await keep_alive.stop()
