@@ -6,19 +6,21 @@ import asyncio
 import unicodedata
 from dataclasses import replace
 from itertools import pairwise
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from palaver.errors import SessionTooLargeError, StoreClosedError
+from palaver.errors import CorruptSessionError, SessionTooLargeError, StoreClosedError
 from palaver.record import ABSENT, Record, new_version
 from palaver.urls import redact_url
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from palaver.clock import ManualClock
+
+    Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
 PAYLOADS = {
     "empty": b"",
@@ -514,3 +516,46 @@ def test_all_capabilities_are_declared(url: str) -> None:
     assert capabilities.shared
     limits = {"sqlite": 999_995_904, "postgresql": 2**28, "mysql": 2**23 - 2**14}
     assert capabilities.max_payload_bytes == limits[url.partition(":")[0].partition("+")[0]]
+
+
+async def test_damaged_row_stays_damaged(url: str, query: Query, caplog: pytest.LogCaptureFixture) -> None:
+    """A damaged row is an error that names its session, is never mended by chance, and does not end a scan."""
+    damage = {"sqlite": "x'ff'", "postgresql": "repeat('x', 600)", "mysql": "x'ff'"}
+    old = make()
+    async with SQLSessionStore(url) as store:
+        await store.write_many([("a", old), ("b", old), ("c", old)])
+        for version in (damage[url.partition(":")[0].partition("+")[0]], "''"):
+            await query(f"UPDATE palaver_sessions SET version = {version} WHERE session_id = 'b'")
+            calls = (
+                store.read_many(["a", "b", "c"]),
+                store.touch("b", None),
+                store.remove("b", old.version),
+                store.remove("b", "another"),
+            )
+            for call in calls:
+                with pytest.raises(CorruptSessionError) as caught:
+                    await call
+                assert caught.value.session_id == "b"
+                assert caught.value.location == repr(store).split()[1]
+        assert await store.touch("a", None) is True
+        assert await store.read_many(["a", "c"]) == [old, old]
+        assert await ids(store) == ["a", "b", "c"]
+        assert not caplog.records
+
+
+async def test_remove_of_the_expected_version(url: str, clock: ManualClock) -> None:
+    """It removes the live record of that version, once, and no other."""
+    old, new = make(), make(expires_at=clock.now() + 1000)
+    async with SQLSessionStore(url, clock=clock) as store, SQLSessionStore(url, namespace="x") as other:
+        await other.write("a", old)
+        assert await store.remove("a", old.version) is False
+        await store.write_many([("a", old), ("b", new)])
+        assert await store.remove("a", new.version) is False
+        assert await store.remove("a", old.version.upper()) is False
+        assert await store.read("a") == old
+        answers = await asyncio.gather(*(store.remove("a", old.version) for _ in range(8)))
+        assert sorted(answers) == [False] * 7 + [True]
+        assert await store.read_many(["a", "b"]) == [None, new]
+        assert await other.read("a") == old
+        clock.advance(2)
+        assert await store.remove("b", new.version) is False

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
-from sqlalchemy import bindparam, delete, select
+from sqlalchemy import bindparam, delete, select, text
 
 from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
@@ -28,7 +28,7 @@ from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, tra
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import URL, Connection, Table
+    from sqlalchemy import URL, Connection, Table, TextClause
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from palaver.clock import Clock
@@ -197,6 +197,12 @@ _REPLACE: Final = (
 )
 
 
+# A version is the bytes of its text: what is no text comes back from the conversion as something else, or as NULL.
+_HEALTHY: Final = text(
+    "version <> '' AND LOCATE(x'00', version) = 0 AND CAST(CONVERT(version USING utf8mb4) AS BINARY) = version"
+)
+
+
 class _Statements(Statements):
     """Swaps a batch in one transaction, of as many statements whatever its size: lock, decide, insert, replace."""
 
@@ -210,6 +216,9 @@ class _Statements(Statements):
             .order_by(column.session_id)
             .with_for_update()
         )
+
+    def _is_healthy(self) -> TextClause:
+        return _HEALTHY
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
         self._insert(connection, records, _REPLACE)

@@ -31,7 +31,7 @@ from palaver_sql._statements import PIECE, Statements, transaction
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-    from sqlalchemy import URL, Connection, Table, TextClause
+    from sqlalchemy import URL, ColumnElement, Connection, Table, TextClause
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from palaver.clock import Clock
@@ -300,6 +300,9 @@ class _Statements(Statements):
         self._upsert = self._text(_UPSERT, new=new)
         self._swap = self._text(_SWAP, new=swapped, longest=MAX_ID_BYTES)
         self._remove_expired = self._text(_PURGE, piece=PIECE)
+
+    def _is_healthy(self) -> ColumnElement[bool]:
+        return func.octet_length(self._table.c.version).between(1, MAX_ID_BYTES)
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         wanted = list(dict.fromkeys(session_ids))

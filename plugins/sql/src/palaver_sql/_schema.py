@@ -51,9 +51,9 @@ class _BinaryText(TypeDecorator[str]):
     impl = mysql.VARBINARY
     cache_ok = True
 
-    def process_bind_param(self, value: str | None, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
-        """Return the bytes."""
-        return None if value is None else value.encode()
+    def process_bind_param(self, value: str | bytes | None, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
+        """Return the bytes, those of damaged text as they came."""
+        return value if value is None or isinstance(value, bytes) else value.encode()
 
     def process_result_value(self, value: Any, dialect: Dialect) -> Any:  # noqa: ARG002  # SQLAlchemy's signature
         """Return the text; bytes that are none, put in by hand, as they are."""
@@ -116,7 +116,7 @@ def has_tables(connection: Connection, table: Table, location: str) -> bool:
             " install a newer palaver-sql",
             store=location,
         )
-    connection.execute(select(table).limit(0))
+    connection.execute(select(table).limit(0)).all()
     return True
 
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import create_engine, delete, select
+from sqlalchemy import create_engine, delete, select, true
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
@@ -25,14 +25,14 @@ from palaver.due import due_at
 from palaver.errors import InvalidOptionError
 from palaver.record import ABSENT
 from palaver.threads import Threads
-from palaver_sql._statements import PIECE, Statements, decide_swaps, transaction
+from palaver_sql._statements import PAGE_SIZE, PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
     import asyncio
     from collections.abc import Callable, Iterable, Mapping, Sequence
     from contextlib import AbstractContextManager
 
-    from sqlalchemy import URL, Connection, Engine, Insert, Table
+    from sqlalchemy import URL, ColumnElement, Connection, Engine, Insert, Table
 
     from palaver.clock import Clock
     from palaver.record import Record
@@ -191,6 +191,11 @@ SELECT session_id, payload, version, expires_at FROM "{table}"
 WHERE namespace = ? AND session_id IN (SELECT value FROM json_each(?))
 """
 
+_KEYS: Final = """
+SELECT session_id, expires_at FROM "{table}" WHERE namespace = ? AND session_id {start}
+ORDER BY session_id LIMIT {limit}
+"""
+
 # A row that is damaged is not replaced: a column of SQLite may hold values of any type. SQLite writes each index of
 # which a column is set, be it to what it is: most rows keep their `due_at`, and for those it is not set.
 _REPLACE_IF: Final = """
@@ -215,10 +220,26 @@ class _Statements(Statements):
         self._select_listed = _SELECT.format(table=table.name)
         self._replace_listed = _REPLACE.format(table=table.name)
         self._replace_and_mark = _REPLACE_AND_MARK.format(table=table.name)
+        self._first_keys = _KEYS.format(table=table.name, limit=PAGE_SIZE, start=">= CAST(? AS TEXT)")
+        self._keys_after_text = _KEYS.format(table=table.name, limit=PAGE_SIZE, start="> CAST(? AS TEXT)")
+        self._keys_after_blob = _KEYS.format(table=table.name, limit=PAGE_SIZE, start="> ?")
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
         rows = connection.exec_driver_sql(self._select_listed, (self._namespace, json.dumps(list(session_ids)))).all()
         return {row[0]: self._record(*row) for row in rows}
+
+    def _is_healthy(self) -> ColumnElement[bool]:
+        return true()  # a row is looked at before, under the lock
+
+    def touch(self, connection: Connection, session_id: str, expires_at: int | None) -> bool:
+        with transaction(connection, _BEGIN):
+            is_there = bool(self.select(connection, [session_id]))  # raises if the row is damaged
+            return is_there and super().touch(connection, session_id, expires_at)
+
+    def remove(self, connection: Connection, session_id: str, expected: str) -> bool:
+        with transaction(connection, _BEGIN):
+            is_there = bool(self.select(connection, [session_id]))  # raises if the row is damaged
+            return is_there and super().remove(connection, session_id, expected)
 
     def upsert(self, connection: Connection, records: Mapping[str, Record]) -> None:
         with transaction(connection, _BEGIN):
@@ -253,6 +274,16 @@ class _Statements(Statements):
             replaced += connection.exec_driver_sql(self._replace_and_mark, moved).rowcount
         if replaced != len(swaps):
             raise _UndecidedError
+
+    def _keys(self, connection: Connection, prefix: str, after: Any) -> Sequence[Any]:
+        # As bytes, because damaged text cannot be bound as text; an id that is a BLOB comes after all text.
+        if after is None:
+            statement, start = self._first_keys, prefix.encode()
+        elif isinstance(after, str):
+            statement, start = self._keys_after_text, after.encode(errors="surrogateescape")
+        else:
+            statement, start = self._keys_after_blob, after
+        return connection.exec_driver_sql(statement, (self._namespace, start)).all()
 
     def _remover(self, which: Any) -> Any:
         key = self._table.c.session_id

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
-    from sqlalchemy import BindParameter, Connection, Table
+    from sqlalchemy import BindParameter, ColumnElement, Connection, Table, TextClause
 
     from palaver.clock import Clock
     from palaver.record import Absent
@@ -27,27 +27,30 @@ if TYPE_CHECKING:
 
     Swap: TypeAlias = tuple[str, Record, str | Absent]
 
-__all__ = ("PIECE", "Key", "Statements", "chunks", "decide_swaps", "transaction")
+__all__ = ("PAGE_SIZE", "PIECE", "Page", "Statements", "chunks", "decide_swaps", "transaction")
 
 PIECE: Final = 1000
 """How many rows one statement removes at most, so that others can write in between."""
 
-_PAGE_SIZE: Final = 1000
+PAGE_SIZE: Final = 1000
+"""How many rows a scan reads at a time."""
 
 # How many keys one statement names: the database has to understand each of them anew.
 _CHUNK_SIZE: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Key:
-    """A session id, and when it expires."""
+class Page:
+    """A page of a scan."""
 
-    session_id: str
-    expires_at: int | None
+    session_ids: list[str]
+    """The live sessions."""
 
-    def is_expired(self, now: int) -> bool:
-        """Tell whether the session is gone at the instant `now`."""
-        return self.expires_at is not None and self.expires_at <= now
+    damage: list[CorruptSessionError]
+    """The rows that cannot be understood."""
+
+    end: Any
+    """The key after which the next page begins, as the database returned it; None on the last page."""
 
 
 class Statements(ABC):
@@ -76,7 +79,9 @@ class Statements(ABC):
             self._own, column.session_id.in_(bindparam("keys", expanding=True))
         )
         self._delete = delete(table).where(one)
-        self._touch = update(table).where(one, self._live).values(expires_at=bindparam("new"), due_at=bindparam("due"))
+        healthy = and_(one, self._live, self._is_healthy())
+        self._touch = update(table).where(healthy).values(expires_at=bindparam("new"), due_at=bindparam("due"))
+        self._remove = delete(table).where(healthy, column.version == bindparam("old"))
         self._replace = (
             update(table)
             .where(one, column.version == bindparam("old"), self._live)
@@ -87,8 +92,8 @@ class Statements(ABC):
                 due_at=bindparam("due"),
             )
         )
-        self._first_page = keys.where(column.session_id >= bindparam("start")).limit(_PAGE_SIZE)
-        self._next_page = keys.where(column.session_id > bindparam("start")).limit(_PAGE_SIZE)
+        self._first_page = keys.where(column.session_id >= bindparam("start")).limit(PAGE_SIZE)
+        self._next_page = keys.where(column.session_id > bindparam("start")).limit(PAGE_SIZE)
         self._remove_expired = self._remover(self._expired)
         self._remove_live = self._remover(self._live)
 
@@ -120,7 +125,18 @@ class Statements(ABC):
         """Move the expiry of a live row; tell whether there was one."""
         now = self._clock.now()
         row = {"key": session_id, "new": expires_at, "due": due_at(expires_at, now), "now": now}
-        return connection.execute(self._touch, row).rowcount > 0
+        if connection.execute(self._touch, row).rowcount > 0:
+            return True
+        self.select(connection, [session_id])  # raises if the row is damaged
+        return False
+
+    def remove(self, connection: Connection, session_id: str, expected: str) -> bool:
+        """Remove a live row of that version; tell whether there was one."""
+        row = {"key": session_id, "old": expected, "now": self._clock.now()}
+        if connection.execute(self._remove, row).rowcount > 0:
+            return True
+        self.select(connection, [session_id])  # raises if the row is damaged
+        return False
 
     def swap_at_once(self, connection: Connection, session_id: str, record: Record, expected: str | Absent) -> bool:
         """Do what most swaps come to, in one plain statement; False means that nothing is decided yet."""
@@ -131,11 +147,26 @@ class Statements(ABC):
         new = {"new": record.payload, "new_version": record.version, "new_expiry": record.expires_at}
         return connection.execute(self._replace, row | new).rowcount > 0
 
-    def page(self, connection: Connection, prefix: str, after: str | None) -> list[Key]:
-        """Return the next keys in order, those that do not begin with the prefix at the end of them."""
-        statement = self._first_page if after is None else self._next_page
-        rows = connection.execute(statement, {"start": prefix if after is None else after})
-        return [self._key(*row) for row in rows]
+    def page(self, connection: Connection, prefix: str, after: Any) -> Page:
+        """Return the next sessions, in the order of their ids, of those whose id begins with the prefix."""
+        rows = self._keys(connection, prefix, after)
+        now = self._clock.now()
+        page = Page([], [], rows[-1][0] if len(rows) == PAGE_SIZE else None)
+        for session_id, expires_at in rows:
+            if not _begins_with(session_id, prefix):
+                return replace(page, end=None)
+            try:
+                check_session_id(session_id)
+                expiry = self._expiry(session_id, expires_at)
+            except InvalidSessionIdError as error:
+                reason = f"its id {session_id!r} is damaged: {error}"
+                page.damage.append(CorruptSessionError(reason, location=self._dialect.location))
+            except CorruptSessionError as error:
+                page.damage.append(error)
+            else:
+                if expiry is None or expiry > now:
+                    page.session_ids.append(session_id)
+        return page
 
     def remove_expired(self, connection: Connection, now: int) -> int:
         """Remove some expired rows; return how many, 0 when there are none."""
@@ -148,16 +179,18 @@ class Statements(ABC):
     def _record(self, session_id: str, payload: Any, version: Any, expires_at: Any) -> Record:
         if type(payload) is not bytes:
             raise self._corrupt("its payload is not a BLOB", session_id)
-        if type(version) is not str or text_fault(version, MAX_ID_BYTES) is not None:
+        if type(version) is not str or not version or text_fault(version, MAX_ID_BYTES) is not None:
             raise self._damaged_version(session_id)
         return Record(payload, version, self._expiry(session_id, expires_at))
 
-    def _key(self, session_id: Any, expires_at: Any) -> Key:
-        try:
-            check_session_id(session_id)
-        except InvalidSessionIdError as error:
-            raise CorruptSessionError(str(error), location=self._dialect.location) from error
-        return Key(session_id, self._expiry(session_id, expires_at))
+    def _keys(self, connection: Connection, prefix: str, after: Any) -> Sequence[Any]:
+        """Return the ids and expiries of a page, all at once: an open cursor would keep an old snapshot alive."""
+        statement = self._first_page if after is None else self._next_page
+        return connection.execute(statement, {"start": prefix if after is None else after}).all()
+
+    @abstractmethod
+    def _is_healthy(self) -> ColumnElement[bool] | TextClause:
+        """Return the condition that a row can be understood, as `_record` decides it."""
 
     def _expiry(self, session_id: str, expires_at: Any) -> int | None:
         if expires_at is None or type(expires_at) is int:
@@ -169,6 +202,11 @@ class Statements(ABC):
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
         return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
+
+
+def _begins_with(session_id: Any, prefix: str) -> bool:
+    """Tell whether an id begins with the prefix, be it the bytes of damaged text."""
+    return session_id.startswith(prefix if isinstance(session_id, str) else prefix.encode())  # type: ignore[no-any-return]
 
 
 def chunks(items: list[Any], size: int) -> Iterator[list[Any]]:

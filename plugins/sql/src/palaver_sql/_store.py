@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Final, Self, Unpack
+import logging
+from typing import TYPE_CHECKING, Any, Final, Self, Unpack
 
 from palaver.batches import BatchSessionStore
 from palaver.errors import StoreClosedError
@@ -21,9 +22,11 @@ if TYPE_CHECKING:
 
     from palaver.record import Absent, Record
     from palaver.store import StoreOptions
-    from palaver_sql._statements import Key
+    from palaver_sql._statements import Page
 
 __all__ = ("SQLSessionStore",)
+
+_logger = logging.getLogger(__name__)
 
 DEFAULT_TABLE: Final = "palaver_sessions"
 
@@ -113,6 +116,11 @@ class SQLSessionStore(BatchSessionStore):
             return []
         return await database.write(lambda connection: self._statements.swap(connection, swaps))
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        return await self._require_open().write(
+            lambda connection: self._statements.remove(connection, session_id, expected)
+        )
+
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         return await self._require_open().write(
             lambda connection: self._statements.touch(connection, session_id, expires_at)
@@ -123,15 +131,16 @@ class SQLSessionStore(BatchSessionStore):
         if text_fault(prefix, MAX_ID_BYTES) is not None:
             return  # no id begins with it
         # Every page is a statement of its own: a slow listener keeps nothing open.
-        page = await self._page(prefix)
-        while page:
-            now = self.clock.now()
-            for key in page:
-                if not key.session_id.startswith(prefix):
-                    return
-                if not key.is_expired(now):
-                    yield key.session_id
-            page = await self._page(prefix, after=page[-1].session_id)
+        end = None
+        while True:
+            page = await self._page(prefix, after=end)
+            for damage in page.damage:
+                _logger.warning("%s", damage)
+            for session_id in page.session_ids:
+                yield session_id
+            end = page.end
+            if end is None:
+                return
 
     async def purge(self) -> int:
         return await self._remove(self._statements.remove_expired)
@@ -169,7 +178,7 @@ class SQLSessionStore(BatchSessionStore):
             removed += count
         return removed
 
-    async def _page(self, prefix: str, after: str | None = None) -> list[Key]:
+    async def _page(self, prefix: str, after: Any) -> Page:
         return await self._require_open().read(lambda connection: self._statements.page(connection, prefix, after))
 
 
