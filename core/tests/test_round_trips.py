@@ -231,6 +231,27 @@ async def test_a_session_that_is_unavailable_by_itself_fails_alone() -> None:
     assert answers[1].session_id == "b"
 
 
+async def test_a_session_that_is_locked_keeps_nobody_waiting() -> None:
+    """It waits beside the batches: its companions, and those who come later, have their answers before it."""
+    store = GatedStore()
+    store.locked.add("b")
+    unlocked = asyncio.Event()
+
+    async def read_when_unlocked(session_id: str) -> Record | None:
+        await unlocked.wait()
+        return None
+
+    store.read = read_when_unlocked  # type: ignore[method-assign]
+    trips = RoundTrips(store)
+    first = [asyncio.create_task(trips.read(session_id, is_alone=False)) for session_id in "abc"]
+    await asyncio.wait_for(asyncio.gather(first[0], first[2]), timeout=5)
+    await asyncio.wait_for(asyncio.gather(*(trips.read(later, is_alone=False) for later in "de")), timeout=5)
+    assert not first[1].done()
+    unlocked.set()
+
+    assert await first[1] is None
+
+
 async def test_when_the_store_is_away_all_fail_at_once() -> None:
     """Each with an error of its own, and nothing is tried again."""
     store = GatedStore()

@@ -8,12 +8,13 @@ trip. Here, whatever has gathered by the end of the event loop's current pass go
 2. First come, first sent: with those who wait as well, as soon as there is a free place in flight.
 3. Batches are bounded, in items and in bytes, and share evenly what waits among the places that are free: the store
    has one while the turns of another go on.
-4. A call that fails for a reason of its own fails alone: its batch is sent again, one by one. Repeating is safe: a
-   swap of the same record may be repeated (law SWAP-03). An unavailable store fails all of them, and nothing is
-   repeated, unless the error names the one session that is unavailable.
+4. A call that fails for a reason of its own fails alone: the others are sent again without it, and it goes by itself,
+   beside the batches, so that a session that is locked keeps nobody waiting. An error that names no session has its
+   batch sent again one by one. Repeating is safe: a swap of the same record may be repeated (law SWAP-03). An
+   unavailable store fails all of them, and nothing is repeated.
 5. To cancel a call touches no other. One that was not sent yet never is; one that was is waited for, so that it has
    no effect after its turn has ended (law CANCEL-01).
-6. There is a task only while there is a batch in flight.
+6. There is a task only while something is in flight.
 """
 
 from __future__ import annotations
@@ -51,9 +52,9 @@ class RoundTrips:
         self._store = store
         can_share = store.capabilities.batch and store.batches_in_flight > 0
         places = store.batches_in_flight
-        self._reads = _Lane(store.read, store.read_many, _no_bytes, places) if can_share else None
+        self._reads = _Lane(store.read, store.read_many, _itself, _no_bytes, places) if can_share else None
         self._swaps = (
-            _Lane(self._swap_one, store.swap_many, _payload_bytes, places)
+            _Lane(self._swap_one, store.swap_many, _session_id, _payload_bytes, places)
             if can_share and store.capabilities.swap
             else None
         )
@@ -97,15 +98,18 @@ class _Lane(Generic[Item, Answer]):
         self,
         one: Callable[[Item], Awaitable[Answer]],
         many: Callable[[Sequence[Item]], Awaitable[Sequence[Answer]]],
+        session_id: Callable[[Item], str],
         size: Callable[[Item], int],
         places: int,
     ) -> None:
         self._one = one
         self._many = many
+        self._session_id = session_id
         self._size = size
         self._places = places
         self._waiting: deque[_Call[Item, Answer]] = deque()
         self._in_flight: set[asyncio.Task[None]] = set()
+        self._alone: set[asyncio.Task[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         """The loop, while a departure is set."""
 
@@ -164,34 +168,53 @@ class _Lane(Generic[Item, Answer]):
         self._depart()
 
     async def _fly(self, batch: list[_Call[Item, Answer]]) -> None:
-        try:
-            answers = await self._many([call.item for call in batch])
-        except PalaverError as error:
-            if len(batch) == 1 or _is_of_all(error):
+        while batch:
+            try:
+                answers = await self._many([call.item for call in batch])
+            except PalaverError as error:
+                batch = await self._recover(batch, error)
+            except BaseException as error:
                 _fail(batch, error)
+                raise
             else:
-                await self._fly_one_by_one(batch)
-        except BaseException as error:
+                for call, answer in zip(batch, answers, strict=True):
+                    if not call.answer.done():
+                        call.answer.set_result(answer)
+                return
+
+    async def _recover(self, batch: list[_Call[Item, Answer]], error: PalaverError) -> list[_Call[Item, Answer]]:
+        """Do what can be done after a batch has failed, and return which calls shall be sent again together."""
+        session_id = getattr(error, "session_id", None)
+        if len(batch) == 1 or (session_id is None and error.retryable):
             _fail(batch, error)
+            return []
+        # A call that was cancelled meanwhile must not be sent again.
+        waiting = [call for call in batch if not call.answer.done()]
+        others = [call for call in waiting if self._session_id(call.item) != session_id]
+        if len(others) == len(waiting) == len(batch):
+            for call in waiting:
+                await self._fly_alone(call)
+            return []
+        for call in waiting:
+            if self._session_id(call.item) == session_id:
+                self._take_off_alone(call)
+        return others
+
+    def _take_off_alone(self, call: _Call[Item, Answer]) -> None:
+        call.batch = flight = asyncio.get_running_loop().create_task(self._fly_alone(call))
+        self._alone.add(flight)
+        flight.add_done_callback(self._alone.discard)
+
+    async def _fly_alone(self, call: _Call[Item, Answer]) -> None:
+        try:
+            answer = await self._one(call.item)
+        except PalaverError as error:
+            _fail([call], error)
+        except BaseException as error:
+            _fail([call], error)
             raise
         else:
-            for call, answer in zip(batch, answers, strict=True):
-                if not call.answer.done():
-                    call.answer.set_result(answer)
-
-    async def _fly_one_by_one(self, batch: list[_Call[Item, Answer]]) -> None:
-        for call in batch:
-            try:
-                answer = await self._one(call.item)
-            except PalaverError as error:
-                _fail([call], error)
-            else:
-                _answer(call, answer)
-
-
-def _is_of_all(error: PalaverError) -> bool:
-    """Tell whether an error of a batch is an error of each of its items."""
-    return error.retryable and getattr(error, "session_id", None) is None
+            _answer(call, answer)
 
 
 def _answer(call: _Call[Item, Answer], answer: Answer) -> None:
@@ -203,6 +226,14 @@ def _fail(batch: list[_Call[Item, Answer]], error: BaseException) -> None:
     for call in batch:
         if not call.answer.done():
             call.answer.set_exception(own_copy(error))
+
+
+def _itself(session_id: str) -> str:
+    return session_id
+
+
+def _session_id(item: tuple[str, Record, str | Absent]) -> str:
+    return item[0]
 
 
 def _no_bytes(_: str) -> int:
