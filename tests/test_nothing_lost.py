@@ -9,7 +9,7 @@ from typing import Final
 
 import pytest
 
-from palaver import Sessions, open_store
+from palaver import ConflictError, Sessions, open_store
 
 PROCESSES: Final = 8
 TURNS: Final = 500
@@ -68,6 +68,45 @@ async def test_two_engines_on_one_store(store_url: str) -> None:
 
         async with engines[0].turn("console:1") as session:
             assert session.state == {"n": 100} | {f"key {number}": number for number in range(100)}
+
+
+async def test_two_engines_append_to_one_list(store_url: str) -> None:
+    """Every item is kept, and so is every nested key."""
+    async with open_store(store_url) as store:
+        engines = [Sessions(store, initial_state={"history": [], "seen": {}}) for _ in range(2)]
+
+        async def turn(number: int) -> None:
+            async with engines[number % 2].turn("console:1") as session:
+                session.state["history"].append(number)
+                session.state["seen"][str(number)] = True
+
+        await asyncio.gather(*map(turn, range(60)))
+
+        async with engines[0].turn("console:1") as session:
+            assert sorted(session.state["history"]) == list(range(60))
+            assert session.state["seen"] == {str(number): True for number in range(60)}
+
+
+async def test_a_token_is_consumed_once(store_url: str) -> None:
+    """Of two engines that read a session and destroy it, one succeeds and the other is told."""
+    async with open_store(store_url) as store:
+        engines = [Sessions(store) for _ in range(2)]
+        consumed = []
+
+        async def consume(engine: Sessions, number: int) -> None:
+            async with engine.turn(f"token:{number}") as session:
+                token = session.state.get("token")
+                session.destroy()
+            if token is not None:
+                consumed.append(token)
+
+        for number in range(20):
+            async with engines[0].turn(f"token:{number}") as session:
+                session.set_state(token=number)
+            outcomes = await asyncio.gather(*(consume(engine, number) for engine in engines), return_exceptions=True)
+            assert all(outcome is None or isinstance(outcome, ConflictError) for outcome in outcomes)
+
+        assert consumed == list(range(20))
 
 
 async def _count(url: str) -> int:
