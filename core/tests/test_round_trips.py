@@ -266,6 +266,22 @@ async def test_when_the_store_is_away_all_fail_at_once() -> None:
     assert len(store.trips) == 1
 
 
+async def test_those_who_stayed_behind_fail_with_the_batch_that_found_the_store_away() -> None:
+    """They have waited for as long; who came later finds out by themselves."""
+    store = GatedStore(is_open=False)
+    store.is_away = True
+    trips = RoundTrips(store)
+    calls = [asyncio.create_task(trips.read(f"a{number}", is_alone=False)) for number in range(MAX_ITEMS + 10)]
+    await asyncio.sleep(0.01)
+    late = asyncio.create_task(trips.read("late", is_alone=False))
+    await asyncio.sleep(0.01)
+    store.gate.set()
+    outcomes = await asyncio.gather(*calls, late, return_exceptions=True)
+
+    assert {type(outcome) for outcome in outcomes} == {StoreUnavailableError}
+    assert [len(session_ids) for _, session_ids in store.trips] == [MAX_ITEMS, 1]
+
+
 async def test_a_cancelled_call_that_waits_is_never_sent() -> None:
     """And the others go as if it had not been."""
     store = GatedStore(is_open=False)

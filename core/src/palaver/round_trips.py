@@ -11,7 +11,8 @@ trip. Here, whatever has gathered by the end of the event loop's current pass go
 4. A call that fails for a reason of its own fails alone: the others are sent again without it, and it goes by itself,
    beside the batches, so that a session that is locked keeps nobody waiting. An error that names no session has its
    batch sent again one by one. Repeating is safe: a swap of the same record may be repeated (law SWAP-03). An
-   unavailable store fails all of them, and nothing is repeated.
+   unavailable store fails all of them, and those who had to stay behind when they took off: they have waited for as
+   long. Nothing is repeated.
 5. To cancel a call touches no other. One that was not sent yet never is; one that was is waited for, so that it has
    no effect after its turn has ended (law CANCEL-01).
 6. There is a task only while something is in flight.
@@ -157,7 +158,8 @@ class _Lane(Generic[Item, Answer]):
         return batch
 
     def _take_off(self, batch: list[_Call[Item, Answer]]) -> None:
-        flight = asyncio.get_running_loop().create_task(self._fly(batch))
+        last_behind = self._waiting[-1] if self._waiting else None
+        flight = asyncio.get_running_loop().create_task(self._fly(batch, last_behind))
         self._in_flight.add(flight)
         flight.add_done_callback(self._land)
         for call in batch:
@@ -167,11 +169,14 @@ class _Lane(Generic[Item, Answer]):
         self._in_flight.discard(flight)
         self._depart()
 
-    async def _fly(self, batch: list[_Call[Item, Answer]]) -> None:
+    async def _fly(self, batch: list[_Call[Item, Answer]], last_behind: _Call[Item, Answer] | None) -> None:
         while batch:
             try:
                 answers = await self._many([call.item for call in batch])
             except PalaverError as error:
+                if _is_of_the_store(error):
+                    _fail([*batch, *self._give_up_until(last_behind)], error)
+                    return
                 batch = await self._recover(batch, error)
             except BaseException as error:
                 _fail(batch, error)
@@ -184,10 +189,10 @@ class _Lane(Generic[Item, Answer]):
 
     async def _recover(self, batch: list[_Call[Item, Answer]], error: PalaverError) -> list[_Call[Item, Answer]]:
         """Do what can be done after a batch has failed, and return which calls shall be sent again together."""
-        session_id = getattr(error, "session_id", None)
-        if len(batch) == 1 or (session_id is None and error.retryable):
+        if len(batch) == 1:
             _fail(batch, error)
             return []
+        session_id = getattr(error, "session_id", None)
         # A call that was cancelled meanwhile must not be sent again.
         waiting = [call for call in batch if not call.answer.done()]
         others = [call for call in waiting if self._session_id(call.item) != session_id]
@@ -199,6 +204,15 @@ class _Lane(Generic[Item, Answer]):
             if self._session_id(call.item) == session_id:
                 self._take_off_alone(call)
         return others
+
+    def _give_up_until(self, last: _Call[Item, Answer] | None) -> list[_Call[Item, Answer]]:
+        """Take those who still wait out of the line, up to and including `last`."""
+        if last is None or last.batch is not None or last.answer.done():
+            return []
+        given_up: list[_Call[Item, Answer]] = []
+        while self._waiting and (not given_up or given_up[-1] is not last):
+            given_up.append(self._waiting.popleft())
+        return given_up
 
     def _take_off_alone(self, call: _Call[Item, Answer]) -> None:
         call.batch = flight = asyncio.get_running_loop().create_task(self._fly_alone(call))
@@ -215,6 +229,11 @@ class _Lane(Generic[Item, Answer]):
             raise
         else:
             _answer(call, answer)
+
+
+def _is_of_the_store(error: PalaverError) -> bool:
+    """Tell whether an error says that the whole store is unavailable, and not one session."""
+    return error.retryable and getattr(error, "session_id", None) is None
 
 
 def _answer(call: _Call[Item, Answer], answer: Answer) -> None:
