@@ -297,6 +297,11 @@ async def test_touch_moves_the_expiry_alone(url: str, clock: ManualClock) -> Non
         assert await store.read("a") == replace(record, expires_at=None)
         assert await store.touch("a", clock.now()) is True
         assert await store.read("a") is None
+        odd = Record(b"{}", "\x01~é\u0800\ud7ff\ue000\uffff\U00010000\U000fffff\U0010ffff", None)
+        for record in (odd, Record(b"{}", "🎈" * 128, None)):
+            await store.write("b", record)
+            assert await store.touch("b", clock.now() + 5000) is True
+            assert await store.remove("b", record.version) is True
         assert await store.touch("nobody", None) is False
         assert await store.read("nobody") is None
 

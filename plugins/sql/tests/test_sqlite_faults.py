@@ -136,6 +136,20 @@ async def test_full_disk_leaves_the_old_record(tiny_disk: Path) -> None:
         assert check == "ok"
 
 
+async def test_log_that_fills_the_disk(tiny_disk: Path) -> None:
+    """When the write-ahead log has taken the rest of the disk, every verb that writes empties it, and succeeds."""
+    url = f"sqlite:///{tiny_disk}/bot.db"
+    async with SQLSessionStore(url) as store, SQLSessionStore(url) as other:
+        record = make()
+        await store.write_many([("a", record), ("b", record)])
+        for number in range(1000):
+            new = make(bytes(100), None)
+            assert await store.swap("a", new, record.version)
+            assert await other.touch("b", 2**60 + number)
+            record = new
+        assert await other.read("a") == record
+
+
 async def test_errors_do_not_quote_what_is_stored(query: Query, url: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever fails, no payload and no id of others is in the error, its causes or the log."""
     caplog.set_level("DEBUG")

@@ -197,9 +197,15 @@ _REPLACE: Final = (
 )
 
 
-# A version is the bytes of its text: what is no text comes back from the conversion as something else, or as NULL.
+# UTF-8 without U+0000 (https://www.rfc-editor.org/rfc/rfc3629#section-4), in hexadecimal: in an UPDATE, a conversion to
+# text would fail at the first damaged row.
+_TAIL: Final = "[89AB][0-9A-F]"
 _HEALTHY: Final = text(
-    "version <> '' AND LOCATE(x'00', version) = 0 AND CAST(CONVERT(version USING utf8mb4) AS BINARY) = version"
+    "HEX(version) REGEXP '^("
+    f"0[1-9A-F]|[1-7][0-9A-F]|(C[2-9A-F]|D[0-9A-F]){_TAIL}"
+    f"|E0[AB][0-9A-F]{_TAIL}|E[1-9ABCEF]({_TAIL}){{2}}|ED[89][0-9A-F]{_TAIL}"
+    f"|F0[9AB][0-9A-F]({_TAIL}){{2}}|F[123]({_TAIL}){{3}}|F48[0-9A-F]({_TAIL}){{2}}"
+    ")+$'"
 )
 
 
