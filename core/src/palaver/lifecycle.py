@@ -7,7 +7,7 @@ import warnings
 from typing import TYPE_CHECKING
 
 from palaver.cancellation import run_to_end
-from palaver.errors import StoreClosedError
+from palaver.errors import StoreClosedError, own_copy
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -31,10 +31,47 @@ class Lifecycle:
         self._holds_something = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
+        self._opening: asyncio.Future[Exception | None] | None = None
+        """What those wait for who come while it is being opened: None or the error, cancelled if nobody found out."""
 
     async def open(self, opener: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Open with `opener` unless it is open already; when that raises, it stays closed."""
-        async with self._changing():
+        """Open with `opener` unless it is open already; when that raises, it stays closed.
+
+        Concurrent callers share one opening and its outcome, so that none waits for more than one dead server. If the
+        caller that opens is cancelled, another one takes over.
+        """
+        self._enter_loop()
+        while self._opening is not None:
+            opening = self._opening
+            # Not awaited itself: the cancellation of one who waits would cancel it for all.
+            await asyncio.wait([opening])
+            if opening.cancelled():
+                continue
+            error = opening.result()
+            if error is not None:
+                raise own_copy(error)
+            return
+        await self._open_for_all(opener)
+
+    async def _open_for_all(self, opener: Callable[[], Awaitable[None]] | None) -> None:
+        opening = self._opening = asyncio.get_running_loop().create_future()
+        try:
+            await self._open(opener)
+        except Exception as error:
+            opening.set_result(error)
+            raise
+        except BaseException:
+            opening.cancel()
+            raise
+        else:
+            opening.set_result(None)
+        finally:
+            if self._opening is opening:  # else it belongs to an event loop that came after this one
+                self._opening = None
+            del opening  # it holds the error, whose traceback holds this frame
+
+    async def _open(self, opener: Callable[[], Awaitable[None]] | None) -> None:
+        async with self._lock:
             if self._is_open:
                 return
             if opener is not None:
@@ -50,7 +87,8 @@ class Lifecycle:
         await run_to_end(self._close(closer))
 
     async def _close(self, closer: Callable[[], Awaitable[None]] | None) -> None:
-        async with self._changing():
+        self._enter_loop()
+        async with self._lock:
             if not self._is_open:
                 return
             self._is_open = False
@@ -59,13 +97,13 @@ class Lifecycle:
                 await closer()
             self._holds_something = False
 
-    def _changing(self) -> asyncio.Lock:
-        """Return the lock of this event loop; a store may be used in several, one after another."""
+    def _enter_loop(self) -> None:
+        """Leave what belongs to another event loop: a store may be used in several, one after another."""
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
             self._lock = asyncio.Lock()
-        return self._lock
+            self._opening = None
 
     def require_open(self) -> None:
         """Refuse to go on when the store is not open.
