@@ -121,6 +121,55 @@ async def test_an_event_that_fails_does_not_end_the_service(
     assert "hush" not in caplog.text
 
 
+@pytest.mark.parametrize("failure", [ConnectionError("websocket closed"), asyncio.CancelledError("reader stopped")])
+async def test_a_stream_that_fails_loses_no_event_that_it_gave(
+    bot: Bot[Message], store: SwapStore, failure: BaseException
+) -> None:
+    """Running handlers end and save; then the stream's own error is raised, as itself."""
+    stream_is_over = asyncio.Event()
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        await stream_is_over.wait()
+        context.set_state(n=1)
+
+    async def events() -> AsyncIterator[Message]:
+        yield Message("ann", "")
+        asyncio.get_running_loop().call_later(0.01, stream_is_over.set)
+        raise failure
+
+    with pytest.raises(type(failure)) as caught:
+        await bot.serve(events())
+
+    assert caught.value is failure
+    assert list(store.records) == ["chat:ann"]
+    assert store.calls[-1] == "close"
+
+
+async def test_a_service_that_is_cancelled_cancels_its_handlers(bot: Bot[Message], store: SwapStore) -> None:
+    """It ends at once, saves nothing of what they did, and closes the store."""
+    begun = asyncio.Event()
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        context.set_state(n=1)
+        begun.set()
+        await asyncio.Event().wait()
+
+    async def events() -> AsyncIterator[Message]:
+        yield Message("ann", "")
+        await asyncio.Event().wait()
+
+    service = asyncio.create_task(bot.serve(events()))
+    await begun.wait()
+    service.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await service
+
+    assert store.records == {}
+    assert store.calls[-1] == "close"
+
+
 async def test_without_an_error_handler_the_error_comes_through(bot: Bot[Message], store: SwapStore) -> None:
     """And nothing is saved."""
 

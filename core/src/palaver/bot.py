@@ -132,13 +132,32 @@ class Bot(Generic[Event]):
     async def serve(self, events: AsyncIterable[Event]) -> None:
         """Handle a stream of events until it ends: those of one session in order, those of different ones together.
 
-        An event that fails and that no `on_error` takes is logged, and the others go on.
+        An event that fails and that no `on_error` takes is logged, and the others go on. If the stream itself fails,
+        the events that it gave are handled and saved first. If the caller is cancelled, so are running handlers.
+
+        Raises:
+            StoreUnavailableError: the store cannot be opened.
+            Exception: what the stream raised.
         """
+        async with self:
+            failure = await self._handle_all(events)
+            if failure is not None:
+                raise failure
+
+    async def _handle_all(self, events: AsyncIterable[Event]) -> BaseException | None:
+        """Handle all events to their end, and return what ended the stream early."""
         places = asyncio.Semaphore(_MAX_EVENTS_AT_ONCE)
-        async with self, asyncio.TaskGroup() as tasks:
-            async for event in events:
-                await places.acquire()
-                tasks.create_task(self._handle_or_log(event)).add_done_callback(lambda _: places.release())
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                async for event in events:
+                    await places.acquire()
+                    tasks.create_task(self._handle_or_log(event)).add_done_callback(lambda _: places.release())
+            except (Exception, asyncio.CancelledError) as error:
+                # Raised in here, it would cancel the handlers, as a cancellation of the caller does.
+                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                    raise
+                return error
+        return None
 
     async def _handle_or_log(self, event: Event) -> None:
         try:
@@ -154,3 +173,9 @@ class Bot(Generic[Event]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.sessions.close()
+
+
+def _is_cancelled() -> bool:
+    """Tell whether this task is asked to stop; a library may let a cancellation of its own tasks out."""
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
