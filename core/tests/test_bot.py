@@ -5,14 +5,27 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import dataclass, field
+from functools import partial
+from inspect import signature
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from palaver import Bot, Context, InvalidOptionError, StoreUnavailableError, TurnEndedError
+from palaver import (
+    Bot,
+    ConsoleBot,
+    Context,
+    InvalidOptionError,
+    InvalidStateError,
+    Sessions,
+    SessionTooLargeError,
+    StoreUnavailableError,
+    TurnEndedError,
+)
+from palaver.bot import SessionsOptions
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Callable
 
     from core.tests.conftest import SwapStore
 
@@ -264,3 +277,59 @@ async def test_the_initial_state_may_change_while_the_bot_runs(bot: Bot[Message]
     await bot.handle(Message("bob", ""))
 
     assert chat.sent == [("ann", " 1"), ("ann", " 2"), ("bob", " 101")]
+
+
+def test_a_bot_has_all_options_of_its_sessions() -> None:
+    """By the same names: whoever needs one does not have to leave `Bot` for it."""
+    options = {name for name, kind in signature(Sessions).parameters.items() if kind.kind is kind.KEYWORD_ONLY}
+
+    assert set(SessionsOptions.__annotations__) == options
+
+
+async def test_the_options_of_a_bot_are_those_of_its_sessions(chat: Chat, store: SwapStore) -> None:
+    """Whichever store it gets, and when."""
+    bot = Bot(chat, session_store=type(store)(), initial_state={"n": 41}, max_payload_bytes=200, save_on_error=True)
+    bot.use_store(store)
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        await count(context)
+        if context.event.text == "long":
+            context.set_state(text="x" * 300)
+        raise ValueError("oops")
+
+    with pytest.raises(ValueError, match="oops"):
+        await bot.handle(Message("ann", ""))
+    with pytest.raises(SessionTooLargeError, match="at most 200"):
+        await bot.handle(Message("ann", "long"))
+
+    assert [text for _, text in chat.sent] == [" 42", "long 43"]
+    snapshot = await bot.sessions.peek("chat:ann")
+    assert snapshot is not None
+    assert snapshot.state == {"n": 42}
+
+
+@pytest.mark.parametrize("make", [partial(Bot, Chat()), ConsoleBot])
+def test_a_bot_takes_a_ready_engine(make: Callable[..., Bot[Any]], store: SwapStore) -> None:
+    """And nothing beside it that the engine has of its own."""
+    sessions = Sessions(store)
+    assert make(sessions=sessions).sessions is sessions
+
+    for others in ({"session_store": store}, {"on_conflict": "raise"}, {"initial_state": None}):
+        with pytest.raises(InvalidOptionError, match=f"'sessions'.*leave out {next(iter(others))}"):
+            make(sessions=sessions, **others)
+    with pytest.raises(InvalidOptionError, match="type str"):
+        make(sessions="memory://")
+    with pytest.raises(InvalidOptionError, match="already"):
+        make(sessions=sessions).use_store(store)
+
+
+@pytest.mark.parametrize("make", [partial(Bot, Chat()), ConsoleBot])
+def test_wrong_options_are_errors_where_the_bot_is_made(make: Callable[..., Bot[Any]], store: SwapStore) -> None:
+    """And not at the first event."""
+    with pytest.raises(InvalidOptionError, match="max_attempts"):
+        make(session_store=store, max_attempts=0)
+    with pytest.raises(InvalidStateError):
+        make(session_store=store, initial_state={"when": object()})
+    with pytest.raises(TypeError, match="on_conflicts"):
+        make(on_conflicts="raise")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypeVar
+from inspect import signature
+from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from palaver.context import Connector, Context
-from palaver.drivers import open_store
 from palaver.errors import InvalidOptionError
 from palaver.sessions import Sessions
 
@@ -16,8 +16,9 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from palaver.store import SessionStore
+    from palaver.turn import OnConflict
 
-__all__ = ("Bot",)
+__all__ = ("Bot", "SessionsOptions")
 
 Event = TypeVar("Event")
 Handler: TypeAlias = Callable[[Context[Event]], Awaitable[None]]
@@ -28,24 +29,54 @@ _MAX_EVENTS_AT_ONCE: Final = 1000
 _logger = logging.getLogger(__name__)
 
 
+class SessionsOptions(TypedDict, total=False):
+    """The options of `Sessions`, for the signature of a bot's constructor: `**options`."""
+
+    initial_state: Mapping[str, Any] | None
+    on_conflict: OnConflict
+    max_attempts: int
+    save_on_error: bool
+    max_payload_bytes: int
+
+
 class Bot(Generic[Event]):
     """A bot on a platform: each event is one turn of the session that it belongs to.
 
     Args:
         connector: the platform.
-        session_store: where sessions are kept; in memory, when none is given.
+        session_store: where sessions are kept, a store or its URL; in memory, when neither this nor `sessions` is
+            given.
+        sessions: the engine, instead of a store and options. The bot opens and closes it as it would its own.
+        **options: those of `Sessions`: `initial_state`, `on_conflict`, `max_attempts`, `save_on_error` and
+            `max_payload_bytes`.
+
+    Raises:
+        InvalidOptionError: an option cannot be used, or stands beside `sessions`.
+        InvalidStateError: the initial state is not JSON.
     """
 
-    def __init__(self, connector: Connector[Event], *, session_store: SessionStore | None = None) -> None:
+    def __init__(
+        self,
+        connector: Connector[Event],
+        *,
+        session_store: SessionStore | str | None = None,
+        sessions: Sessions | None = None,
+        **options: Unpack[SessionsOptions],
+    ) -> None:
+        signature(Sessions).bind(session_store, **options)  # a misspelt name is a TypeError here, and not later
+        if sessions is not None:
+            _check_sessions(sessions, [*options, *(["session_store"] if session_store is not None else [])])
         self._connector = connector
-        self._store = session_store
-        self._initial_state: Mapping[str, Any] = {}
-        self._sessions: Sessions | None = None
+        self._options = options
+        self._sessions = sessions
+        self._is_in_use = sessions is not None
         self._handler: Handler[Event] | None = None
         self._error_handler: ErrorHandler[Event] | None = None
+        if session_store is not None:
+            self.use_store(session_store)
 
     def __repr__(self) -> str:
-        return f"<{type(self).__name__} on {self._sessions or self._store or 'a memory store'!r}>"
+        return f"<{type(self).__name__} on {self._sessions or 'a memory store'!s}>"
 
     @property
     def sessions(self) -> Sessions:
@@ -55,30 +86,30 @@ class Bot(Generic[Event]):
             DriverNotFoundError: no store was given, and `palaver-memory` is not installed.
         """
         if self._sessions is None:
-            store = self._store or open_store("memory://")
-            self._sessions = Sessions(store, initial_state=self._initial_state)
+            self._sessions = Sessions("memory://", **self._options)
+        self._is_in_use = True
         return self._sessions
 
-    def use_store(self, session_store: SessionStore) -> Self:
+    def use_store(self, session_store: SessionStore | str) -> Self:
         """Keep sessions elsewhere than the bot was made to; before the first event.
 
         Raises:
-            InvalidOptionError: the bot has used its store already.
+            InvalidOptionError: the bot has used its store already, or was made with `sessions`.
         """
-        if self._sessions is not None:
+        if self._is_in_use:
             raise InvalidOptionError("the bot is using its store already", option="session_store")
-        self._store = session_store
+        self._sessions = Sessions(session_store, **self._options)
         return self
 
     def set_initial_state(self, state: Mapping[str, Any]) -> Self:
         """Set what a new session starts with; it is copied for each.
 
         Raises:
-            InvalidStateError: the state is not JSON, and the bot is using its store already.
+            InvalidStateError: the state is not JSON, and the bot has a store already.
         """
-        self._initial_state = state
         if self._sessions is not None:
             self._sessions.set_initial_state(state)
+        self._options["initial_state"] = state
         return self
 
     def on_event(self, handler: Handler[Event]) -> Handler[Event]:
@@ -179,3 +210,13 @@ def _is_cancelled() -> bool:
     """Tell whether this task is asked to stop; a library may let a cancellation of its own tasks out."""
     task = asyncio.current_task()
     return task is not None and task.cancelling() > 0
+
+
+def _check_sessions(sessions: Sessions, others: list[str]) -> None:
+    if not isinstance(sessions, Sessions):
+        raise InvalidOptionError(f"it is of type {type(sessions).__name__}; give a Sessions", option="sessions")
+    if others:
+        raise InvalidOptionError(
+            f"it has its own store and options; leave out {', '.join(others)}, or give them to Sessions",
+            option="sessions",
+        )

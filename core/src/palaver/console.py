@@ -6,16 +6,17 @@ import asyncio
 import sys
 import traceback
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
 
-from palaver.bot import Bot
+from palaver.bot import Bot, SessionsOptions
 from palaver.errors import PalaverError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
+    from palaver.sessions import Sessions
     from palaver.store import SessionStore
 
 __all__ = ("Console", "ConsoleBot", "TextEvent")
@@ -112,13 +113,27 @@ class ConsoleBot(Bot[TextEvent]):
     """A bot that talks in the terminal.
 
     Args:
-        session_store: where sessions are kept; in memory, when none is given.
+        session_store: where sessions are kept, a store or its URL; in memory, when neither this nor `sessions` is
+            given.
         session_id: whose conversation it is.
+        sessions: the engine, instead of a store and options.
+        **options: those of `Sessions`, as for every bot.
+
+    Raises:
+        InvalidOptionError: an option cannot be used, or stands beside `sessions`.
+        InvalidStateError: the initial state is not JSON.
     """
 
-    def __init__(self, session_store: SessionStore | None = None, *, session_id: str = DEFAULT_SESSION_ID) -> None:
+    def __init__(
+        self,
+        session_store: SessionStore | str | None = None,
+        *,
+        session_id: str = DEFAULT_SESSION_ID,
+        sessions: Sessions | None = None,
+        **options: Unpack[SessionsOptions],
+    ) -> None:
         self._console = Console(self, session_id=session_id)
-        super().__init__(self._console, session_store=session_store)
+        super().__init__(self._console, session_store=session_store, sessions=sessions, **options)
 
     def run(self) -> None:
         """Talk in the terminal until `/exit` or the end of the input."""
