@@ -92,6 +92,19 @@ class SessionFiles:
             self._publisher.publish([draft])
         return True
 
+    def remove(self, session_id: str, expected: str) -> bool:
+        """Remove a live record with the expected version."""
+        address = address_of(session_id)
+        shard = self._shard(address.shard)
+        with shard.locked():
+            live = self._live(session_id, address)
+            if live is None or live.version != expected:
+                return False
+            remove_file(shard.path(address.file))
+            shard.sync()
+            self._calendar.unmark(address.file, live.expires_at)
+        return True
+
     def destroy(self, session_id: str) -> None:
         """Remove a session, whatever is in its file."""
         address = address_of(session_id)

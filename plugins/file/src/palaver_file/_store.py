@@ -97,6 +97,9 @@ class FileSessionStore(SessionStore):
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         return (await self._run(self._files.swap, [(session_id, record, expected)]))[0]
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        return await self._run(self._files.remove, session_id, expected)
+
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         starts = range(0, len(session_ids), _READS_AT_ONCE)
         parts = await self._run_all(self._files.read, [session_ids[at : at + _READS_AT_ONCE] for at in starts])

@@ -12,7 +12,7 @@ from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT
 from palaver_mongo._documents import DUE_AT, EXPIRE_DATE, FIELDS, session_id_of
 from palaver_mongo._errors import explain_code
-from palaver_mongo._swap import DAMAGED, REFUSED, swap_filter, swap_statement
+from palaver_mongo._swap import DAMAGED, REFUSED, has_version, swap_filter, swap_statement
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -88,6 +88,15 @@ class Sessions:
     async def delete(self, session_id: str) -> None:
         """Remove a document, whatever is in it."""
         await self._collection.delete_one({"_id": self._documents.key(session_id)})
+
+    async def remove(self, session_id: str, expected: str) -> bool:
+        """Remove a live document with the expected version; tell whether there was one."""
+        key = {"_id": self._documents.key(session_id)}
+        deleted = await self._collection.delete_one({**key, **self._live(), "version": has_version(expected)})
+        if deleted.deleted_count:
+            return True
+        await self.find([session_id])  # there may be one that is damaged
+        return False
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         """Move the expiry of a live document; tell whether there was one."""

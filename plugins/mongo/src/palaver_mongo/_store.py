@@ -121,6 +121,9 @@ class MongoSessionStore(BatchSessionStore):
             answers |= zip(this_round, stored, strict=True)
         return [answers[place] for place in range(len(swaps))]
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        return await self._run(lambda sessions: sessions.remove(session_id, expected))
+
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         return await self._run(lambda sessions: sessions.touch(session_id, expires_at))
 

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from palaver.record import Absent
     from palaver_mongo._client import Document
 
-__all__ = ("DAMAGED", "REFUSED", "swap_filter", "swap_statement")
+__all__ = ("DAMAGED", "REFUSED", "has_version", "swap_filter", "swap_statement")
 
 REFUSED: Final = 66
 """The error number of a document whose `_id` would change: ImmutableField."""
@@ -58,10 +58,10 @@ def swap_statement(document: Document, expected: str | Absent, now: int) -> Upda
     branches = [
         _case(is_gone, store if expected is ABSENT else _FAIL_REFUSED),
         _case({"$not": [_IS_WHOLE]}, _FAIL_DAMAGED),
-        _case(_has_version(document["version"]), "$$ROOT"),
+        _case(_version_is(document["version"]), "$$ROOT"),
     ]
     if expected is not ABSENT:
-        branches.append(_case(_has_version(expected), store))
+        branches.append(_case(_version_is(expected), store))
     decision = {"$switch": {"branches": branches, "default": _FAIL_REFUSED}}
     return UpdateOne({"_id": document["_id"]}, [{"$replaceWith": decision}], upsert=True)
 
@@ -75,10 +75,15 @@ def swap_filter(document: Document, expected: str, now: int) -> Document:
     is_live = {"$type": "null"} if document["expires_at"] is None else {"$gt": Int64(now), "$type": ["int", "long"]}
     return {
         "_id": document["_id"],
-        "version": {"$eq": expected, **_NO_ARRAY},
+        "version": has_version(expected),
         "payload": {"$type": "binData", **_NO_ARRAY},
         "expires_at": {**is_live, **_NO_ARRAY},
     }
+
+
+def has_version(version: str) -> Document:
+    """Return the condition of a query that a version is this one."""
+    return {"$eq": version, **_NO_ARRAY}
 
 
 def _is_new(document: Document) -> Document:
@@ -91,7 +96,7 @@ def _is_expired(now: int) -> Document:
     return {"$and": [{"$ne": ["$expires_at", None]}, {"$lte": ["$expires_at", Int64(now)]}]}
 
 
-def _has_version(version: str | Absent) -> Document:
+def _version_is(version: str | Absent) -> Document:
     return {"$eq": ["$version", {"$literal": version}]}
 
 

@@ -10,7 +10,7 @@ import hashlib
 from dataclasses import dataclass, field
 from typing import Final
 
-__all__ = ("CLEAR", "DAMAGED", "EXPIRED", "LIVE", "LOOK", "PURGE", "SWAP", "TOUCH", "Script")
+__all__ = ("CLEAR", "DAMAGED", "EXPIRED", "LIVE", "LOOK", "PURGE", "REMOVE", "SWAP", "TOUCH", "Script")
 
 LIVE: Final = b"live"
 EXPIRED: Final = b"expired"
@@ -70,6 +70,20 @@ return answers
 )
 """For each key the expected version, the new one, the time to live and the value; 1 is stored, 0 refused,
 -1 damaged."""
+
+REMOVE: Final = Script(
+    _COMMON
+    + """\
+for i, key in ipairs(KEYS) do
+  local state, version = look(key)
+  if state == 'damaged' then answers[i] = -1
+  elseif version == ARGV[i + 1] then redis.call('UNLINK', key) answers[i] = 1
+  else answers[i] = 0 end
+end
+return answers
+"""
+)
+"""For each key the expected version; 1 is removed, 0 refused, -1 damaged."""
 
 TOUCH: Final = Script(
     _COMMON

@@ -25,7 +25,7 @@ from palaver_redis._format import MAX_HEADER_BYTES, decode_record, encode_record
 from palaver_redis._keys import Keys
 from palaver_redis._location import Location, parse_url
 from palaver_redis._readiness import check_server
-from palaver_redis._scripts import CLEAR, DAMAGED, EXPIRED, LIVE, LOOK, PURGE, SWAP, TOUCH
+from palaver_redis._scripts import CLEAR, DAMAGED, EXPIRED, LIVE, LOOK, PURGE, REMOVE, SWAP, TOUCH
 from palaver_redis._values import read_values
 
 if TYPE_CHECKING:
@@ -146,6 +146,12 @@ class RedisSessionStore(BatchSessionStore):
         for chunk in chunks(swaps, _payload_bytes):
             answers += await channel.change_script(SWAP, now, [self._swap(*swap, now) for swap in chunk])
         return [self._is_done(answer, session_id) for answer, (session_id, _, _) in zip(answers, swaps, strict=True)]
+
+    async def remove(self, session_id: str, expected: str) -> bool:
+        channel = self._require_open()
+        call = self._keys.key(session_id), (encode_version(expected),)
+        [answer] = await channel.change_script(REMOVE, self.clock.now(), [call])
+        return self._is_done(answer, session_id)
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         channel = self._require_open()
