@@ -43,7 +43,7 @@ async def test_however_many_open_it_it_is_opened_once() -> None:
 async def test_before_and_after_nobody_may_use_it() -> None:
     """The error says which of the two it is."""
     door, lifecycle = Door(), Lifecycle("<Store>")
-    with pytest.raises(StoreClosedError, match="<Store> cannot be used: it is not open yet"):
+    with pytest.raises(StoreClosedError, match=r"^Store cannot be used: it is not open yet"):
         lifecycle.require_open()
 
     await lifecycle.close(door.close)

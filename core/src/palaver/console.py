@@ -6,22 +6,27 @@ import asyncio
 import sys
 import traceback
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
 
 from palaver.bot import Bot, SessionsOptions
 from palaver.errors import PalaverError
+from palaver.lifecycle import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
     from palaver.sessions import Sessions
+    from palaver.snapshot import Snapshot
     from palaver.store import SessionStore
 
 __all__ = ("Console", "ConsoleBot", "TextEvent")
 
 DEFAULT_SESSION_ID: Final = "console:1"
+
+_PACKAGE: Final = Path(__file__).parent
 
 _PROMPT: Final = "You > "
 _ANSWER: Final = "Bot > "
@@ -71,7 +76,8 @@ class Console:
         """
         async with self._bot:
             names = ", ".join((*self._commands, "/exit"))
-            print(f"Sessions are kept in {self._bot.sessions.store!r}. Commands: {names}", file=sys.stderr, flush=True)
+            place = plain_name(repr(self._bot.sessions.store))
+            print(f"Sessions are kept in {place}. Commands: {names}", file=sys.stderr, flush=True)
             async for line in _lines():
                 if line == "/exit":
                     break
@@ -84,24 +90,34 @@ class Console:
             await (command() if command else self._bot.handle(TextEvent(line), connector=self))
         except PalaverError as error:
             self._failures += 1
-            print(f"error: {error}", file=sys.stderr, flush=True)
-        except Exception:  # noqa: BLE001  # whatever the bot's author made; shown, and the conversation goes on
+            print(f"error: {plain_message(error)}", file=sys.stderr, flush=True)
+        except Exception as error:  # noqa: BLE001  # whatever the bot's author made; shown, and the conversation goes on
             self._failures += 1
-            traceback.print_exc()
+            print(error_report(error, _is_ours), end="", file=sys.stderr, flush=True)
 
     async def _show_state(self) -> None:
-        async with self._bot.sessions.turn(self._session_id) as session:
-            print(_pretty(session.state), flush=True)
+        snapshot = await self._peek()
+        if snapshot is not None:
+            _show(snapshot.state)
 
     async def _show_session(self) -> None:
-        async with self._bot.sessions.turn(self._session_id) as session:
-            facts = {
-                "id": session.id,
-                "platform": session.platform,
-                "created": session.created,
-                "last_activity": session.last_activity,
-            }
-            print(_pretty(facts), flush=True)
+        snapshot = await self._peek()
+        if snapshot is not None:
+            _show(
+                {
+                    "id": snapshot.id,
+                    "created": snapshot.created,
+                    "last_activity": snapshot.last_activity,
+                    "expires_at": snapshot.expires_at,
+                }
+            )
+
+    async def _peek(self) -> Snapshot | None:
+        """Look at the session without a turn, which would renew its life; say so if there is none."""
+        snapshot = await self._bot.sessions.peek(self._session_id)
+        if snapshot is None:
+            print(f"There is no session {self._session_id!r} yet.", file=sys.stderr, flush=True)
+        return snapshot
 
     async def _reset(self) -> None:
         async with self._bot.sessions.turn(self._session_id) as session:
@@ -140,8 +156,31 @@ class ConsoleBot(Bot[TextEvent]):
         asyncio.run(self._console.run())
 
 
-def _pretty(value: Any) -> str:
-    return msgspec.json.format(msgspec.json.encode(value), indent=2).decode()
+def plain_message(error: PalaverError) -> str:
+    """Return the message of an error, with its store named as people would."""
+    message, store = str(error), getattr(error, "store", None)
+    return message.replace(store, plain_name(store)) if isinstance(store, str) else message
+
+
+def error_report(error: BaseException, skip: Callable[[str], bool]) -> str:
+    """Format an error for the author of a bot: from the first frame of the author's on.
+
+    Args:
+        error: what was raised.
+        skip: whether a file is machinery, and frames in it are left out until the first that is not.
+    """
+    trace = error.__traceback__
+    while trace is not None and skip(trace.tb_frame.f_code.co_filename):
+        trace = trace.tb_next
+    return "".join(traceback.format_exception(type(error), error, trace))
+
+
+def _is_ours(file: str) -> bool:
+    return Path(file).parent == _PACKAGE
+
+
+def _show(value: Any) -> None:
+    print(msgspec.json.format(msgspec.json.encode(value), indent=2).decode(), flush=True)
 
 
 def _lines() -> AsyncIterator[str]:

@@ -12,7 +12,7 @@ from palaver.errors import StoreClosedError, own_copy
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-__all__ = ("Lifecycle",)
+__all__ = ("Lifecycle", "plain_name")
 
 
 class Lifecycle:
@@ -112,8 +112,13 @@ class Lifecycle:
             StoreClosedError: it is not open.
         """
         if not self._is_open:
-            raise StoreClosedError(self._name, reason=self._reason)
+            raise StoreClosedError(plain_name(self._name), reason=self._reason)
 
     def __del__(self) -> None:
         if self._holds_something:
             warnings.warn(f"{self._name} was never closed", ResourceWarning, stacklevel=1)
+
+
+def plain_name(store: str) -> str:
+    """Return how messages for people name a store: its repr, without what only marks it as one."""
+    return store.removeprefix("<").removesuffix(">")

@@ -2,11 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from platformdirs import user_state_path
 from prompt_toolkit import PromptSession
+from prompt_toolkit.enums import DEFAULT_BUFFER
+from prompt_toolkit.filters import has_focus
 from prompt_toolkit.history import FileHistory, History, InMemoryHistory
+from prompt_toolkit.key_binding import KeyBindings
+
+if TYPE_CHECKING:
+    from prompt_toolkit.key_binding.key_processor import KeyPressEvent
 
 __all__ = ("prompt_session",)
 
@@ -14,8 +20,26 @@ _HISTORY_NAME: Final = "chat_history"
 
 
 def prompt_session() -> PromptSession[str]:
-    """Make a prompt whose history is kept from one run to the next, where that is possible."""
-    return PromptSession(history=_history())
+    """Make a prompt whose history is kept from one run to the next, where that is possible.
+
+    Ctrl-C clears a line that is half typed; on an empty one it raises `KeyboardInterrupt`, as Ctrl-D raises `EOFError`.
+    """
+    return PromptSession(history=_history(), key_bindings=_keys())
+
+
+def _keys() -> KeyBindings:
+    keys = KeyBindings()
+
+    # Not while a search in the history has the focus, which Ctrl-C ends.
+    @keys.add("c-c", filter=has_focus(DEFAULT_BUFFER))
+    @keys.add("<sigint>")
+    def clear_or_leave(event: KeyPressEvent) -> None:
+        if event.current_buffer.text:
+            event.current_buffer.reset()
+        else:
+            event.app.exit(exception=KeyboardInterrupt, style="class:aborting")
+
+    return keys
 
 
 def _history() -> History:
