@@ -20,7 +20,7 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis_errors.BusyLoadingError, "it is still loading its data"),
     (redis_errors.ReadOnlyError, "it is a read-only replica; use the address of the primary"),
     (redis_errors.OutOfMemoryError, "its memory is full"),
-    (redis_errors.NoPermissionError, "the user may not do what is needed"),
+    (redis_errors.NoPermissionError, "the user may not do what is needed; allow it with ACL SETUSER"),
     (redis_errors.ClusterDownError, "the cluster is down"),
     (redis_errors.AskError, "it sends to another node of its cluster, which a URL with redis+cluster:// finds"),
     (redis_errors.TimeoutError, "it did not answer in time"),
@@ -28,7 +28,12 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
 )
 
 # Before Redis 7, an error inside a script is text inside another one.
-_REASONS_IN_SCRIPTS: Final = {"-OOM ": "its memory is full", "-READONLY ": "it is a read-only replica"}
+_REASONS_IN_SCRIPTS: Final = {
+    "-OOM ": "its memory is full",
+    "-READONLY ": "it is a read-only replica",
+    "ACL failure in script": "the user may not do what is needed; allow it with ACL SETUSER",
+    "can't run this command": "the user may not do what is needed; allow it with ACL SETUSER",
+}
 
 _TLS_MARKS: Final = ("[SSL", "Connection closed by server", "Connection reset", "Connection lost")
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from redis.exceptions import ClusterDownError, ResponseError
 
 from palaver_redis._connections import Command
-from palaver_redis._scripts import CLEAR
+from palaver_redis._scripts import LOOK
 
 if TYPE_CHECKING:
     from palaver_redis._connections import Connections
@@ -24,7 +24,9 @@ _logger = logging.getLogger(__name__)
 
 
 async def check_server(connections: Connections, keys: Keys, shown: str) -> None:
-    """Do once what every session needs, on a key that no session has, and look at what the server does when it is full.
+    """Do once what sessions need, alone and many at a time, on a key that no session has.
+
+    Then look at what the server does when it is full.
 
     Raises:
         RedisError: the server cannot be used.
@@ -34,9 +36,14 @@ async def check_server(connections: Connections, keys: Keys, shown: str) -> None
     nobody = keys.nobody
     answers = await connections.run(
         [
-            Command(nobody, ("GET", nobody)),
+            Command(nobody, ("SET", nobody, "", "PX", 1000)),
             Command(nobody, ("UNLINK", nobody)),
-            Command(nobody, ("EVAL", CLEAR.source, 1, nobody, 0)),
+            Command(nobody, ("GET", nobody)),
+            Command(nobody, ("MGET", nobody)),
+            Command(nobody, ("EXISTS", nobody)),
+            # What a script may do is checked when it does it: a look at what is not there is GETRANGE and EXISTS.
+            Command(nobody, ("EVAL", LOOK.source, 1, nobody, 0)),
+            Command(nobody, ("EVALSHA", LOOK.sha, 1, nobody, 0)),
         ]
     )
     _raise_error([answer for answer in answers if not _is_gap(answer)])

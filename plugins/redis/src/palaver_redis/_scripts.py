@@ -36,7 +36,10 @@ local now = tonumber(ARGV[1])
 
 local function look(key)
   local head = redis.pcall('GETRANGE', key, 0, 255)
-  if type(head) == 'table' then return 'damaged' end
+  if type(head) == 'table' then
+    if string.find(head.err, 'WRONGTYPE', 1, true) then return 'damaged' end
+    error(head.err) -- the server does not allow the look: nothing is known of the value
+  end
   if head == '' then return redis.call('EXISTS', key) == 1 and 'damaged' or 'gone' end
   if #head == 256 and not string.find(head, '\\n', 1, true) then head = redis.call('GET', key) end
   local expires, version = string.match(head, '^{"palaver":1,"expires_at":([%w-]+),"version":("[^\\n]*")}\\n')
