@@ -16,7 +16,7 @@ import redis
 from redis.asyncio import Redis, RedisCluster
 from redis.asyncio.sentinel import Sentinel
 
-from palaver import ABSENT, InvalidOptionError, Record, open_store
+from palaver import ABSENT, InvalidOptionError, Record, Sessions, open_store
 from palaver_redis import RedisSessionStore
 from palaver_redis._location import Kind, parse_url
 
@@ -193,6 +193,24 @@ async def test_client_of_a_sentinel(redis_sentinel: RedisSentinel, namespace: st
         assert repr(store) == "<RedisSessionStore redis+sentinel:///bots>"
         await use(store)
         await client.ping()
+
+
+@pytest.mark.parametrize("taken", [0, 1], ids=["alone", "beside its owner"])
+async def test_client_with_few_connections(redis_server: RedisServer, namespace: str, taken: int) -> None:
+    """Fifty turns share what the pool of the client allows: they wait for a connection, and none fails."""
+    client = Redis.from_url(redis_server.url, max_connections=2, **QUIET)
+    in_use = [await client.connection_pool.get_connection() for _ in range(taken)]  # type: ignore[no-untyped-call]
+    async with Sessions(RedisSessionStore(client, namespace=namespace)) as sessions:
+
+        async def turn(number: int) -> None:
+            async with sessions.turn(f"u:{number}") as session:
+                session.set_state(n=number)
+
+        await asyncio.gather(*map(turn, range(50)))
+        assert await sessions.store.clear() == 50
+    for connection in in_use:
+        await client.connection_pool.release(connection)
+    await client.aclose()
 
 
 async def test_client_with_password(start: Callable[..., Awaitable[RedisServer]]) -> None:

@@ -59,7 +59,7 @@ def connect(place: Place, timeouts: Timeouts) -> Connections:
     if isinstance(place, RedisCluster):
         return _as_client(place)
     if isinstance(place, Redis):
-        return ServerConnections(ClientSource(place.connection_pool))
+        return ServerConnections(ClientSource(place.connection_pool, timeouts.answer))
     options: dict[str, Any] = {
         "protocol": _PROTOCOL,
         "driver_info": None,  # redis-py looks up its own version, which reads files, and sends it with two commands

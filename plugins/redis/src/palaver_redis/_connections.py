@@ -9,10 +9,10 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from hiredis import pack_command
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import MaxConnectionsError, RedisError, ResponseError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -78,6 +78,9 @@ class Connections(Protocol):
         ...
 
 
+_POOL_POLL_SECONDS: Final = 0.005
+
+
 class Source(Protocol):
     """Where connections to one server come from."""
 
@@ -138,14 +141,29 @@ class OwnSource:
 
 
 class ClientSource:
-    """The pool of a client that somebody else made, which has all its connections back after each use."""
+    """The pool of a client that somebody else made, which has all its connections back after each use.
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    Args:
+        pool: the pool.
+        patience: for how many seconds to wait for a connection while others have all that the pool allows.
+    """
+
+    def __init__(self, pool: ConnectionPool, patience: float) -> None:
         self._pool = pool
+        self._patience = patience
 
     async def take(self) -> AbstractConnection:
-        connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
-        return connection
+        deadline = asyncio.get_running_loop().time() + self._patience
+        while True:
+            try:
+                connection: AbstractConnection = await self._pool.get_connection()  # type: ignore[no-untyped-call]
+            except MaxConnectionsError:
+                if asyncio.get_running_loop().time() >= deadline:
+                    raise
+                # The pool tells nobody when a connection comes back.
+                await asyncio.sleep(_POOL_POLL_SECONDS)
+            else:
+                return connection
 
     async def give_back(self, connection: AbstractConnection) -> None:
         await self._pool.release(connection)

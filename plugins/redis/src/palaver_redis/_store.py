@@ -290,8 +290,9 @@ def _ttl_text(ttl: int | None) -> bytes:
 def _calls(place: Place) -> int:
     if isinstance(place, RedisCluster):
         return min(int(place.connection_kwargs["max_connections"]), DEFAULT_CALLS)
-    limit = place.options.get("max_connections") if isinstance(place, Location) else None
-    return limit or DEFAULT_CALLS
+    if isinstance(place, Location):
+        return place.options.get("max_connections") or DEFAULT_CALLS
+    return min(place.connection_pool.max_connections, DEFAULT_CALLS)
 
 
 def _parse_seconds(seconds: float, option: str) -> float:
