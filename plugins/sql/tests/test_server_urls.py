@@ -7,8 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy import make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy import create_engine, make_url
+from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from palaver import open_store
 from palaver.errors import InvalidOptionError, StoreUnavailableError
@@ -38,9 +38,7 @@ def test_url_opens_the_store(url: str, shown: str) -> None:
 
 def test_options_of_palaver_are_taken_out_of_the_url() -> None:
     """What is Palaver's is the store's, and all else the client library's."""
-    store = open_store(
-        "postgresql://h/db?ttl=60&namespace=shop&table=bots&connect_timeout=1&statement_timeout=2&ssl=require"
-    )
+    store = open_store("postgresql://h/db?ttl=60&namespace=shop&table=bots&connect_timeout=1&timeout=2&ssl=require")
     assert store.ttl == timedelta(seconds=60)
     assert store.namespace == "shop"
     assert repr(store) == "<SQLSessionStore postgresql://h/db table 'bots'>"
@@ -58,8 +56,28 @@ def test_options_of_palaver_are_taken_out_of_the_url() -> None:
         ("mysql+pymysql://h/db", "url"),
         ("mysql://h/db?connect_timeout=soon", "connect_timeout"),
         ("mysql://h/db?connect_timeout=0", "connect_timeout"),
-        ("postgresql://h/db?statement_timeout=nan", "statement_timeout"),
-        ("sqlite:///bot.db?statement_timeout=1", "statement_timeout"),
+        ("postgresql://h/db?timeout=nan", "timeout"),
+        ("sqlite:///bot.db?connect_timeout=1", "connect_timeout"),
+        ("postgresql://h/db?port=abc", "port"),
+        ("postgresql://h/db?port=5432,0", "port"),
+        ("postgresql://h/db?statement_cache_size=many", "statement_cache_size"),
+        ("postgresql://h/db?command_timeout=soon", "command_timeout"),
+        ("postgresql://h/db?direct_tls=perhaps", "direct_tls"),
+        ("postgresql://h/db?prepared_statement_cache_size=-1", "prepared_statement_cache_size"),
+        ("postgresql://h/db?server_settings=x", "server_settings"),
+        ("postgresql+psycopg://h/db?port=abc", "port"),
+        ("postgresql+psycopg://h/db?prepare_threshold=soon", "prepare_threshold"),
+        ("mysql://h/db?port=abc", "port"),
+        ("mysql://h/db?port=65536", "port"),
+        ("mysql://h/db?local_infile=perhaps", "local_infile"),
+        ("postgresql://h:65536/db", "url"),
+        ("mysql://h:0/db", "url"),
+        ("postgresql://h:abc/db", "url"),
+        ("postgresql://db..svc/bots", "url"),
+        ("postgresql+psycopg://db..svc/bots", "url"),
+        ("mysql://db..svc/bots", "url"),
+        ("postgresql:///bots?host=a,db..svc", "url"),
+        (f"mysql://{'x' * 64}/bots", "url"),
     ],
 )
 def test_unknown_options_and_values_are_named(url: str, name: str) -> None:
@@ -67,6 +85,59 @@ def test_unknown_options_and_values_are_named(url: str, name: str) -> None:
     with pytest.raises(InvalidOptionError) as caught:
         open_store(url)
     assert caught.value.option == name
+
+
+@pytest.mark.parametrize("url", ["postgresql://h/db", "postgresql+psycopg://h/db", "mysql://h/db"])
+def test_unknown_option_names_those_that_there_are(url: str) -> None:
+    """The error names the options of the store and of the client library, and guesses which one was meant."""
+    with pytest.raises(InvalidOptionError, match=r"did you mean 'ttl'\?.* ttl, namespace, table, .* port,"):
+        open_store(f"{url}?tlt=1")
+    with pytest.raises(InvalidOptionError, match=r"unknown.*namespace.*table.*timeout"):
+        open_store(url, timeot=1)
+
+
+@pytest.mark.parametrize("url", ["postgresql://h/db", "postgresql+psycopg://h/db", "mysql://h/db"])
+@pytest.mark.parametrize("option", ["ttl=1", "timeout=1", "connect_timeout=1"])
+def test_options_of_the_store_in_the_url_of_the_class(url: str, option: str) -> None:
+    """The class takes its options by keyword; in its URL they are neither ignored nor handed to the client library."""
+    with pytest.raises(InvalidOptionError, match="give it by keyword"):
+        SQLSessionStore(f"{url}?{option}")
+
+
+@pytest.mark.parametrize("given", [None, 7, b"postgresql://h/db", object()])
+def test_what_is_neither_url_nor_engine(given: Any) -> None:
+    """The error says what it is, and what to give instead."""
+    with pytest.raises(InvalidOptionError, match=f"of type {type(given).__name__}; give a URL, or the AsyncEngine"):
+        SQLSessionStore(given)
+
+
+def test_engine_that_is_not_asynchronous() -> None:
+    """A synchronous engine and a sessionmaker are refused where they are given."""
+    engine: Any = create_engine("postgresql+psycopg://h/db")
+    sessions: Any = async_sessionmaker(create_async_engine("postgresql+psycopg://h/db"))
+    with pytest.raises(InvalidOptionError, match="a synchronous engine; give a URL, or the AsyncEngine"):
+        SQLSessionStore(engine)
+    with pytest.raises(InvalidOptionError, match="of type async_sessionmaker; give a URL"):
+        SQLSessionStore(sessions)
+
+
+OPTIONS = {
+    "asyncpg": "statement_cache_size=0&max_cached_statement_lifetime=0&prepared_statement_cache_size=0",
+    "psycopg": "prepare_threshold=0&application_name=bot",
+    "asyncmy": "charset=utf8mb4&local_infile=false&read_timeout=5",
+}
+
+
+async def test_options_of_the_client_library_in_the_url(url: str) -> None:
+    """They reach the client library as what it wants, be it a number, beside those of the store."""
+    name = "psycopg" if "psycopg" in url else "asyncmy" if url.startswith("mysql") else "asyncpg"
+    parsed = make_url(url)
+    for place in ("", f"&port={parsed.port}"):
+        given = parsed.set(port=None) if place else parsed
+        text = given.render_as_string(hide_password=False)
+        options = f"{OPTIONS[name]}&timeout=10&connect_timeout=10{place}"
+        async with open_store(f"{text}{'&' if '?' in text else '?'}{options}") as store:
+            assert await store.swap("a", Record(b"{}", new_version(), None), ABSENT) or place
 
 
 @pytest.mark.parametrize(

@@ -74,10 +74,12 @@ async def test_connections_are_durable_and_readers_do_not_wait(url: str) -> None
 
 async def test_timeout_of_the_url_is_the_patience_with_others(url: str) -> None:
     """The option `timeout` is how many seconds a store waits for a locked database."""
-    async with SQLSessionStore(f"{url}?timeout=1.5") as store:
-        assert store._database is not None
-        patience = store._database.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout").scalar())
-        assert await patience == 1500
+    for store in (SQLSessionStore(f"{url}?timeout=1.5"), SQLSessionStore(url, timeout=1.5)):
+        async with store:
+            database = store._database
+            assert database is not None
+            patience = database.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout").scalar())
+            assert await patience == 1500
 
 
 async def test_writes_begin_with_the_lock_in_hand(url: str) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from sqlalchemy import make_url
@@ -69,6 +69,23 @@ def test_unknown_options_and_values_are_named(url: str, options: str, name: str)
     with pytest.raises(InvalidOptionError) as caught:
         open_store(url + options)
     assert caught.value.option == name
+
+
+@pytest.mark.parametrize(
+    ("option", "guess"), [("tlt", "ttl"), ("name_space", "namespace"), ("time_out", "timeout"), ("mod", "mode")]
+)
+def test_unknown_option_names_those_that_there_are(url: str, option: str, guess: str) -> None:
+    """The error names every option that the URL can have, and guesses which one was meant."""
+    with pytest.raises(InvalidOptionError, match=f"did you mean '{guess}'.* ttl, namespace, table, .* mode, uri"):
+        open_store(f"{url}?{option}=1")
+
+
+@pytest.mark.parametrize("timeout", [-1, "soon", float("nan"), 3601, b"1"])
+def test_timeout_that_means_nothing(url: str, timeout: Any) -> None:
+    """It is refused when it is given by keyword, too."""
+    with pytest.raises(InvalidOptionError) as caught:
+        SQLSessionStore(url, timeout=timeout)
+    assert caught.value.option == "timeout"
 
 
 @pytest.mark.parametrize("query", ["timeout=1&timeout=2", "ttl=60", "foo=1"])

@@ -5,7 +5,7 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from sqlalchemy import URL, make_url
+from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
 
 from palaver.errors import InvalidOptionError
@@ -103,12 +103,12 @@ def choose_dialect(database: str | URL | AsyncEngine, timeouts: Mapping[str, flo
 
     Args:
         database: its URL, or an engine that is connected to it.
-        timeouts: those of `connect_timeout` and `statement_timeout` that are given.
+        timeouts: those of `connect_timeout` and `timeout` that are given.
 
     Raises:
         InvalidOptionError: the URL cannot be read, or no store can be made for it.
     """
-    engine = None if isinstance(database, str | URL) else database
+    engine = None if isinstance(database, str | URL) else _checked_engine(database)
     url = _parse(database) if isinstance(database, str | URL) else database.url
     name = url.get_backend_name().lower()
     if name not in _DIALECTS:
@@ -117,6 +117,17 @@ def choose_dialect(database: str | URL | AsyncEngine, timeouts: Mapping[str, flo
     make: Any = getattr(import_module(module), attribute)
     dialect: Dialect = make(url, engine, timeouts)
     return dialect
+
+
+def _checked_engine(database: object) -> AsyncEngine:
+    from sqlalchemy.ext.asyncio import AsyncEngine
+
+    if isinstance(database, AsyncEngine):
+        return database
+    remedy = "give a URL, or the AsyncEngine that create_async_engine() returns"
+    if isinstance(database, Engine):
+        raise InvalidOptionError(f"it is a synchronous engine; {remedy}", option="url")
+    raise InvalidOptionError(f"it is of type {type(database).__name__}; {remedy}", option="url")
 
 
 def _parse(url: str | URL) -> URL:

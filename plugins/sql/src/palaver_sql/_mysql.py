@@ -12,12 +12,12 @@ from sqlalchemy import bindparam, delete, select, text
 
 from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver_sql._options import check_address, count, flag_as_text, port, take_options
 from palaver_sql._server import (
     READERS,
     WRITERS,
     ServerConnections,
     Timeouts,
-    check_options,
     load_client,
     open_engine,
     pieces,
@@ -26,7 +26,7 @@ from palaver_sql._server import (
 from palaver_sql._statements import PIECE, Statements, chunks, decide_swaps, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import URL, Connection, Table, TextClause
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -81,11 +81,11 @@ _REASONS: Final = {
     1698: "the user or the password is wrong",
     1792: "it is read-only",
     1836: "it is read-only",
-    1969: "the server took longer than the statement timeout, and broke off",
+    1969: "the server took longer than the timeout, and broke off",
     2003: "nobody answers there",
     2006: "the connection was lost",
     2013: "the connection was lost",
-    3024: "the server took longer than the statement timeout, and broke off",
+    3024: "the server took longer than the timeout, and broke off",
     3159: "the server wants TLS; name its certificate authority with ssl_ca in the URL",
 }
 
@@ -96,7 +96,7 @@ class MySQL:
     Args:
         url: an SQLAlchemy URL, as in `mysql://user:password@host/database`.
         engine: an engine to use instead of an own one; it is left open.
-        timeouts: `connect_timeout` and `statement_timeout`, in seconds, where given.
+        timeouts: `connect_timeout` and `timeout`, in seconds, where given.
 
     Raises:
         InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
@@ -116,8 +116,10 @@ class MySQL:
         # One SQLAlchemy dialect for both: it finds out which server it is, and what a table is made with is the same.
         self._url = url.set(drivername="mysql+asyncmy")
         self._engine = engine
+        check_address(self._url)
+        self._arguments: dict[str, Any] = {}
         if engine is None:
-            check_options(self._url, set(inspect.signature(self._client.connect).parameters) - _OWN | _TLS)
+            self._url, self._arguments = take_options(self._url, self._kinds())
 
     @property
     def location(self) -> str:
@@ -134,7 +136,7 @@ class MySQL:
             return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=False)
         seconds = self._timeouts.statement
         limits = _LIMITS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
-        engine = open_engine(self._url, [_ISOLATION, limits], binary_prefix=True)
+        engine = open_engine(self._url, [_ISOLATION, limits], binary_prefix=True, **self._arguments)
         return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=True)
 
     def prepare(self, connection: Connection) -> None:
@@ -175,6 +177,10 @@ class MySQL:
         number = _number(error)
         return f"{_REASONS.get(number, 'the server refused it')} (error {number})"
 
+    def _kinds(self) -> dict[str, Callable[[str], Any]]:
+        there = inspect.signature(self._client.connect).parameters
+        return {name: kind for name, kind in _ARGUMENTS.items() if name in there} | _TLS
+
 
 class _Asyncmy:
     def is_ended(self, connection: Any) -> bool:
@@ -185,9 +191,21 @@ class _Asyncmy:
         connection.close()
 
 
-# Options of the client library that are the store's business, and how SQLAlchemy calls those of TLS.
-_OWN: Final = frozenset({"autocommit", "binary_prefix", "client_flag", "cursor_cls", "echo", "init_command", "ssl"})
-_TLS: Final = frozenset({"ssl_ca", "ssl_capath", "ssl_cert", "ssl_key", "ssl_cipher", "ssl_check_hostname"})
+# What the client library knows in a URL, and is not the store's business; those of TLS as SQLAlchemy calls them.
+_TLS: Final[dict[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("ssl_ca", "ssl_capath", "ssl_cert", "ssl_cipher", "ssl_key"), str),
+    "ssl_check_hostname": flag_as_text,
+}
+_ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("charset", "database", "host", "password", "program_name", "sql_mode", "user"), str),
+    **dict.fromkeys(("read_default_file", "read_default_group", "server_public_key", "unix_socket"), str),
+    "local_infile": flag_as_text,
+    "use_unicode": flag_as_text,
+    "max_allowed_packet": count,
+    "port": port,
+    "read_timeout": float,
+    "stmt_cache_size": count,
+}
 
 _INSERT: Final = "INSERT INTO `{table}` (namespace, session_id, payload, version, expires_at, due_at) VALUES "
 _ROW: Final = "(%s, %s, %s, %s, %s, %s)"

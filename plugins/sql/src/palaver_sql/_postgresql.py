@@ -15,12 +15,12 @@ from palaver.batches import rounds
 from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.session_ids import MAX_ID_BYTES
+from palaver_sql._options import check_address, count, flag, ports, take_options
 from palaver_sql._server import (
     READERS,
     WRITERS,
     ServerConnections,
     Timeouts,
-    check_options,
     load_client,
     open_engine,
     pieces,
@@ -29,7 +29,7 @@ from palaver_sql._server import (
 from palaver_sql._statements import PIECE, Statements, transaction
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import URL, ColumnElement, Connection, Table, TextClause
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -79,7 +79,7 @@ _REASONS: Final = {
     "53200": "the server is out of memory",
     "53300": "the server has too many connections",
     "55P03": "somebody else has kept it locked for too long",
-    "57014": "the server took longer than the statement timeout, and broke off",
+    "57014": "the server took longer than the timeout, and broke off",
     "57P01": "the server is shutting down",
     "57P02": "the server has crashed and is starting again",
     "57P03": "the server is starting up or shutting down",
@@ -95,7 +95,7 @@ class PostgreSQL:
     Args:
         url: an SQLAlchemy URL, as in `postgresql://user:password@host/database`.
         engine: an engine to use instead of an own one; it is left open.
-        timeouts: `connect_timeout` and `statement_timeout`, in seconds, where given.
+        timeouts: `connect_timeout` and `timeout`, in seconds, where given.
 
     Raises:
         InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
@@ -116,6 +116,7 @@ class PostgreSQL:
         self._url = url.set(drivername=f"postgresql+{name}")
         self._engine = engine
         self._arguments: dict[str, Any] = {}
+        check_address(self._url)
         if engine is None:
             self._take_options()
 
@@ -175,11 +176,13 @@ class PostgreSQL:
         """Check the options in the URL, and give those of libpq that SQLAlchemy does not know to asyncpg."""
         if not self._is_asyncpg:
             known = {option.keyword.decode() for option in self._client.pq.Conninfo.get_defaults()}
-            check_options(self._url, known | {"prepare_threshold"})
+            kinds = dict.fromkeys(known - {"connect_timeout"}, str) | _PSYCOPG_OPTIONS
+            self._url, self._arguments = take_options(self._url, kinds)
             return
-        known = set(inspect.signature(self._client.connect).parameters) - {"dsn", "loop"}
+        there = inspect.signature(self._client.connect).parameters
+        kinds = {name: kind for name, kind in _ASYNCPG_ARGUMENTS.items() if name in there} | _ASYNCPG_OPTIONS
+        self._url, self._arguments = take_options(self._url, kinds)
         tls = {name: value for name, value in self._url.query.items() if name.startswith("ssl") and name != "ssl"}
-        check_options(self._url, known | _ASYNCPG_OPTIONS)
         self._url = self._url.difference_update_query(tls)
         if tls:
             self._arguments["dsn"] = f"postgresql://?{urlencode(tls, doseq=True)}"
@@ -216,13 +219,28 @@ class _Psycopg:
             shared.detach()
 
 
+_ASYNCPG_ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {
+    **dict.fromkeys(("database", "host", "passfile", "password", "service", "servicefile", "user"), str),
+    **dict.fromkeys(("gsslib", "krbsrvname", "ssl", "target_session_attrs"), str),
+    **dict.fromkeys(("max_cacheable_statement_size", "max_cached_statement_lifetime", "statement_cache_size"), count),
+    "command_timeout": float,
+    "direct_tls": flag,
+    "port": ports,
+}
+
 # Of SQLAlchemy, and those of libpq that asyncpg knows in an address only.
-_ASYNCPG_OPTIONS: Final = frozenset(
-    {
-        *("prepared_statement_cache_size", "sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
-        *("ssl_min_protocol_version", "ssl_max_protocol_version"),
-    }
-)
+_ASYNCPG_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
+    "prepared_statement_cache_size": count,
+    **dict.fromkeys(("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"), str),
+    **dict.fromkeys(("ssl_min_protocol_version", "ssl_max_protocol_version"), str),
+}
+
+
+def _threshold(text: str) -> int | None:
+    return None if text.lower() == "none" else count(text)
+
+
+_PSYCOPG_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {"port": ports, "prepare_threshold": _threshold}
 
 _COLUMNS: Final = "namespace, session_id, payload, version, expires_at, due_at"
 

@@ -14,7 +14,7 @@ from sqlalchemy.exc import DBAPIError
 from palaver.errors import InvalidOptionError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import ModuleType
 
     from sqlalchemy import URL, Connection
@@ -26,7 +26,6 @@ __all__ = (
     "Client",
     "ServerConnections",
     "Timeouts",
-    "check_options",
     "load_client",
     "open_engine",
     "pieces",
@@ -57,7 +56,7 @@ class Timeouts:
     """How many seconds each part of a call may take.
 
     Args:
-        given: those of `connect_timeout` and `statement_timeout` that are given.
+        given: those of `connect_timeout` and `timeout` that are given.
 
     Raises:
         InvalidOptionError: one is not a positive number of seconds.
@@ -67,7 +66,7 @@ class Timeouts:
         for name, seconds in given.items():
             _check_seconds(name, seconds)
         self.connect = given.get("connect_timeout", CONNECT_TIMEOUT)
-        self.statement = given.get("statement_timeout", STATEMENT_TIMEOUT)
+        self.statement = given.get("timeout", STATEMENT_TIMEOUT)
 
 
 class Client(Protocol):
@@ -175,17 +174,6 @@ def load_client(module: str, extra: str) -> ModuleType:
         raise InvalidOptionError(
             f"its client library {module} is not installed: pip install 'palaver-sql[{extra}]'", option="url"
         ) from error
-
-
-def check_options(url: URL, known: Collection[str]) -> None:
-    """Refuse an option in the URL that the client library does not know.
-
-    Raises:
-        InvalidOptionError: there is one.
-    """
-    for name in url.query:
-        if name not in known:
-            raise InvalidOptionError(f"unknown to {url.get_driver_name()}", option=name)
 
 
 def show(url: URL, scheme: str) -> str:

@@ -25,6 +25,7 @@ from palaver.due import due_at
 from palaver.errors import InvalidOptionError
 from palaver.record import ABSENT
 from palaver.threads import Threads
+from palaver_sql._options import unknown_option
 from palaver_sql._statements import PAGE_SIZE, PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
@@ -110,8 +111,8 @@ class SQLite:
     def __init__(self, url: URL, engine: object, timeouts: Mapping[str, float]) -> None:
         if engine is not None:
             raise InvalidOptionError("an engine for SQLite cannot be used; give the URL of the file", option="url")
-        for name in timeouts:
-            raise InvalidOptionError("unknown for SQLite, which has timeout in its URL", option=name)
+        if "connect_timeout" in timeouts:
+            raise InvalidOptionError("SQLite has no server to connect to; it has timeout", option="connect_timeout")
         if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write sqlite:", option="url")
         if url.host or url.port or url.username or url.password:
@@ -119,7 +120,7 @@ class SQLite:
         options = _checked_options(url)
         self._path = _path(url)
         self._mode = options.get("mode", "rwc")
-        self._timeout = options.get("timeout", DEFAULT_TIMEOUT)
+        self._timeout = _seconds(timeouts.get("timeout", options.get("timeout", DEFAULT_TIMEOUT)))
 
     @property
     def location(self) -> str:
@@ -379,22 +380,22 @@ def _set_up(connection: sqlite3.Connection) -> None:
 def _checked_options(url: URL) -> dict[str, Any]:
     for name, value in url.query.items():
         if name not in _URL_OPTIONS:
-            raise InvalidOptionError(f"unknown in an sqlite URL; there are {', '.join(_URL_OPTIONS)}", option=name)
+            raise unknown_option(name, _URL_OPTIONS, "sqlite")
         if not isinstance(value, str):
             raise InvalidOptionError("it stands in the URL twice", option=name)
     options: dict[str, Any] = dict(url.query)
     if options.get("mode", "rwc") not in _MODES:
         raise InvalidOptionError(f"it is one of {', '.join(_MODES)}", option="mode")
-    if "timeout" in options:
-        options["timeout"] = _seconds(options["timeout"])
     return options
 
 
-def _seconds(text: str) -> float:
+def _seconds(given: float | str) -> float:
+    if isinstance(given, bool) or not isinstance(given, int | float | str):
+        raise InvalidOptionError(f"{given!r} is not a number of seconds", option="timeout")
     try:
-        seconds = float(text)
+        seconds = float(given)
     except ValueError as error:
-        raise InvalidOptionError(f"{text!r} is not a number of seconds", option="timeout") from error
+        raise InvalidOptionError(f"{given!r} is not a number of seconds", option="timeout") from error
     if not 0 <= seconds <= _LONGEST_TIMEOUT:
         raise InvalidOptionError(f"it is between 0 and {_LONGEST_TIMEOUT} seconds", option="timeout")
     return seconds

@@ -42,7 +42,8 @@ class SQLSessionStore(BatchSessionStore):
             scheme picks the driver; or an engine of yours for PostgreSQL or MySQL, which is left open.
         table: the name of the table; it is created when it is not there.
         connect_timeout: how many seconds a connection to a server may take: 4 unless you say otherwise.
-        statement_timeout: how many seconds a server may take for what it is asked: 4 unless you say otherwise.
+        timeout: how many seconds a server may take for what it is asked: 4 unless you say otherwise. On SQLite, how
+            many seconds a save waits while another process writes: 20 unless you say otherwise.
         **options: `ttl`, `namespace` and `clock`, as for every store.
 
     Raises:
@@ -55,11 +56,11 @@ class SQLSessionStore(BatchSessionStore):
         *,
         table: str = DEFAULT_TABLE,
         connect_timeout: float | None = None,
-        statement_timeout: float | None = None,
+        timeout: float | None = None,
         **options: Unpack[StoreOptions],
     ) -> None:
         super().__init__(**options)
-        timeouts = {"connect_timeout": connect_timeout, "statement_timeout": statement_timeout}
+        timeouts = {"connect_timeout": connect_timeout, "timeout": timeout}
         given = {name: seconds for name, seconds in timeouts.items() if seconds is not None}
         self._dialect = choose_dialect(url, given)
         self._table = sessions_table(table)

@@ -1,0 +1,150 @@
+"""Options in the URL of a database: those of the store, and those of the client library."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Final
+
+from palaver.errors import InvalidOptionError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+
+    from sqlalchemy import URL
+
+__all__ = ("check_address", "count", "flag", "flag_as_text", "port", "ports", "take_options", "unknown_option")
+
+STORE_OPTIONS: Final = ("ttl", "namespace", "table", "schema", "connect_timeout", "timeout")
+"""What is the store's in a URL, and not the client library's."""
+
+_LAST_PORT: Final = 65_535
+
+
+def unknown_option(name: str, known: Iterable[str], client: str) -> InvalidOptionError:
+    """Return the error for an option in a URL that neither the store nor the client library knows."""
+    others = sorted(set(known) - set(STORE_OPTIONS))
+    guess = "".join(f"did you mean {near!r}? " for near in get_close_matches(name, [*STORE_OPTIONS, *others], n=1))
+    there = f"there are {', '.join(STORE_OPTIONS)}, and for {client} {', '.join(others)}"
+    return InvalidOptionError(f"unknown; {guess}{there}", option=name)
+
+
+def take_options(url: URL, kinds: Mapping[str, Callable[[str], Any]]) -> tuple[URL, dict[str, Any]]:
+    """Check the options in a URL, and split off those that the client library wants as something else than text.
+
+    Args:
+        url: the URL.
+        kinds: what the client library knows, each with what makes its value from text.
+
+    Returns:
+        The URL with the others, and the arguments for the client library.
+
+    Raises:
+        InvalidOptionError: an option is unknown, or its text has no meaning.
+    """
+    arguments = {}
+    for name, text in url.query.items():
+        value = _convert(name, text, _kind(url, kinds, name))
+        if not isinstance(value, str | tuple):
+            arguments[name] = value
+    return url.difference_update_query(arguments), arguments
+
+
+def _kind(url: URL, kinds: Mapping[str, Callable[[str], Any]], name: str) -> Callable[[str], Any]:
+    if name in kinds:
+        return kinds[name]
+    if name in STORE_OPTIONS:
+        raise InvalidOptionError("it is the store's: give it by keyword, or open the URL by open_store()", option=name)
+    raise unknown_option(name, kinds, url.get_driver_name())
+
+
+def _convert(name: str, text: str | tuple[str, ...], kind: Callable[[str], Any]) -> Any:
+    if kind is str:
+        return text
+    if not isinstance(text, str):
+        raise InvalidOptionError("it stands in the URL twice", option=name)
+    try:
+        return kind(text)
+    except ValueError as error:
+        raise InvalidOptionError(f"{text!r} in the URL has no meaning", option=name) from error
+
+
+def flag(text: str) -> bool:
+    """Return whether a word means yes.
+
+    Raises:
+        ValueError: it means neither yes nor no.
+    """
+    if text.lower() in {"1", "true", "yes", "on"}:
+        return True
+    if text.lower() in {"0", "false", "no", "off"}:
+        return False
+    raise ValueError(text)
+
+
+def flag_as_text(text: str) -> str:
+    """Return a word that means yes or no as it is, for SQLAlchemy to read.
+
+    Raises:
+        ValueError: it means neither.
+    """
+    flag(text)
+    return text
+
+
+def count(text: str) -> int:
+    """Return a number that is not negative.
+
+    Raises:
+        ValueError: it is none.
+    """
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
+
+
+def port(text: str) -> int:
+    """Return a port.
+
+    Raises:
+        ValueError: it is no number from 1 to 65535.
+    """
+    return int(ports(text))
+
+
+def ports(text: str) -> str:
+    """Return a port, or several with commas in between, as they are.
+
+    Raises:
+        ValueError: a port is no number from 1 to 65535.
+    """
+    for number in text.split(","):
+        if not 1 <= int(number) <= _LAST_PORT:
+            raise ValueError(number)
+    return text
+
+
+def check_address(url: URL) -> None:
+    """Refuse a host that no name server could know, and a port that there is not.
+
+    Raises:
+        InvalidOptionError: there is one.
+    """
+    if url.port is not None and not 1 <= url.port <= _LAST_PORT:
+        raise InvalidOptionError(f"its port is {url.port}, but a port is 1 to {_LAST_PORT}", option="url")
+    more = url.query.get("host", ())
+    for host in (url.host or "", *([more] if isinstance(more, str) else more)):
+        for name in host.split(","):
+            _check_host(name)
+
+
+def _check_host(name: str) -> None:
+    if name.startswith(("/", "@")) or name.count(":") > 1:
+        return  # a socket, or an address of IPv6
+    try:
+        name.partition(":")[0].encode("idna")
+    except UnicodeError:
+        # Without its cause, which quotes more of it.
+        raise InvalidOptionError(
+            f"{name!r} is no host name: between its dots are 1 to 63 characters", option="url"
+        ) from None
