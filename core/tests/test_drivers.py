@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 from textwrap import dedent
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ from palaver import (
     installed_drivers,
     open_store,
 )
+from palaver.drivers import driver_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -157,3 +159,75 @@ def test_bad_options_are_the_drivers_to_refuse(install: Callable[..., str]) -> N
 
     with pytest.raises(InvalidOptionError, match="ttl"):
         open_store("parrot://", ttl=-1)
+
+
+@pytest.mark.parametrize("error", ["ValueError(url)", "KeyError(url)", "AttributeError(url)", "RecursionError(url)"])
+def test_whatever_a_driver_does_with_a_url_names_the_driver(install: Callable[..., str], error: str) -> None:
+    """And where it happened, without its text: that may quote the password."""
+    module = install("parrot", GOOD.replace("store = Store(**options)", f"raise {error}"))
+
+    with pytest.raises(DriverLoadError) as caught:
+        open_store("parrot://user:secret@cage")
+
+    kind = error.partition("(")[0]
+    assert str(caught.value) == (
+        f"the driver for 'parrot' stores, from someones-driver 1.5, is broken: {kind} in {module}.py, line 12, "
+        "when it read the URL and the options"
+    )
+    shown = "".join(traceback.format_exception(caught.value)).replace('"parrot://user:secret@cage"', "")
+    assert "secret" not in shown
+
+
+def test_a_driver_that_lacks_its_client_library_says_so(install: Callable[..., str]) -> None:
+    """Drivers import it when they make a store."""
+    install("parrot", GOOD.replace("store = Store(**options)", "import no_such_client"))
+
+    with pytest.raises(DriverLoadError, match=r"from someones-driver.*No module named 'no_such_client'"):
+        open_store("parrot://")
+
+
+def test_an_unknown_option_names_those_of_every_store(install: Callable[..., str]) -> None:
+    """Even where the driver leaves unknown options to its client library, which knows only its own."""
+    refusal = "from palaver import InvalidOptionError; raise InvalidOptionError({}, option={!r})"
+    install("parrot", GOOD.replace("store = Store(**options)", refusal.format("'unknown to parrots'", "tttl")))
+    install("dodo", GOOD.replace("store = Store(**options)", refusal.format("'no number'", "port")))
+
+    with pytest.raises(InvalidOptionError, match=r"did you mean 'ttl'\? every store has namespace, ttl"):
+        open_store("parrot://?tttl=3")
+    with pytest.raises(InvalidOptionError, match=r"'port': no number$"):
+        open_store("dodo://?port=abc")
+
+
+@pytest.mark.parametrize(
+    ("code", "fault"),
+    [
+        (GOOD, None),
+        (
+            GOOD.replace(
+                "store = Store(**options)",
+                "from palaver import InvalidOptionError; raise InvalidOptionError('needs a path', option='url')",
+            ),
+            None,
+        ),
+        (
+            GOOD.replace(
+                "store = Store(**options)",
+                """
+        from palaver import InvalidOptionError
+        try:
+            import no_such_client
+        except ImportError as error:
+            raise InvalidOptionError('pip install no-such-client', option='url') from error
+        """,
+            ),
+            "pip install no-such-client",
+        ),
+        ("import no_such_client", "ModuleNotFoundError: No module named 'no_such_client'"),
+    ],
+)
+def test_a_driver_says_what_it_lacks(install: Callable[..., str], code: str, fault: str | None) -> None:
+    """Without a server, and although its addresses may have another form than the one that is tried."""
+    install("parrot", code)
+    (driver,) = (driver for driver in installed_drivers() if driver.scheme == "parrot")
+
+    assert driver_fault(driver) == fault

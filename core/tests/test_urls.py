@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import traceback
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from palaver import InvalidOptionError, SystemClock
 from palaver.urls import merge_options, redact_url, split_query, url_scheme
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 
 @pytest.mark.parametrize(
@@ -62,18 +65,29 @@ def test_options_come_from_the_query_and_by_keyword() -> None:
 @pytest.mark.parametrize(
     ("url", "options", "words"),
     [
-        ("memory://?nonsense=1", {}, "'nonsense': unknown; there are namespace, ttl"),
+        ("memory://?nonsense=1", {}, "'nonsense': unknown; there are max, namespace, odd, share, ttl$"),
+        ("memory://?tttl=3", {}, "'tttl': unknown; did you mean 'ttl'? there are max, namespace, odd, share, ttl$"),
+        ("memory://?mx=3", {}, "'mx': unknown; did you mean 'max'? there are max, namespace, odd, share, ttl$"),
+        (
+            "memory://",
+            {"clok": None},
+            "'clok': unknown; did you mean 'clock'? there are clock, max, namespace, odd, share, ttl$",
+        ),
+        ("memory://?max=some", {}, "'max': 'some' in the URL is not a whole number"),
+        ("memory://?share=some", {}, "'share': 'some' in the URL is not a number"),
+        ("memory://?odd=some", {}, "'odd': 'some' in the URL has no meaning"),
         ("memory://", {"nonsense": 1}, "'nonsense': unknown"),
         ("memory://?clock=x", {}, "'clock': unknown"),
-        ("memory://?ttl=soon", {}, "'ttl': 'soon'"),
+        ("memory://?ttl=soon", {}, "'ttl': 'soon' in the URL is not a number of seconds, or none"),
         ("memory://?ttl", {}, "must be options"),
         ("memory://?ttl=1&ttl=2", {}, "twice"),
     ],
 )
 def test_an_option_that_is_not_understood_is_an_error(url: str, options: dict[str, Any], words: str) -> None:
-    """Nothing is ignored."""
+    """Nothing is ignored; the error names the option, and all that there are."""
+    own: dict[str, Callable[[str], Any]] = {"max": int, "share": float, "odd": dict[str, int]().__getitem__}
     with pytest.raises(InvalidOptionError, match=words.replace("?", r"\?")):
-        merge_options(split_query(url)[1], options)
+        merge_options(split_query(url)[1], options, own)
 
 
 def test_a_password_with_a_question_mark_is_not_in_the_traceback() -> None:

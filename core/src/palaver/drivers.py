@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import dataclass
 from importlib import metadata
+from pathlib import Path
 from typing import Any, Final
 
 import pluggy
 
 from palaver import hookspecs
-from palaver.errors import DriverLoadError, DriverNotFoundError, DuplicateDriverError
+from palaver.errors import (
+    DriverLoadError,
+    DriverNotFoundError,
+    DuplicateDriverError,
+    InvalidOptionError,
+    PalaverError,
+)
 from palaver.store import SessionStore
-from palaver.urls import url_scheme
+from palaver.urls import STORE_OPTIONS, guess, url_scheme
 
-__all__ = ("DRIVER_GROUP", "Driver", "installed_drivers", "open_store")
+__all__ = ("DRIVER_GROUP", "Driver", "driver_fault", "installed_drivers", "open_store")
 
 DRIVER_GROUP: Final = "palaver.drivers"
 
@@ -57,15 +63,61 @@ def open_store(url: str, **options: Any) -> SessionStore:
         InvalidOptionError: the URL or an option cannot be used.
         DriverNotFoundError: no installed driver has the URL's scheme.
         DuplicateDriverError: several distributions have one.
-        DriverLoadError: the driver is there but is broken.
+        DriverLoadError: the driver is there but is broken, or lacks what it needs.
     """
     entry_point = _find(url_scheme(url))
     driver = _describe(entry_point)
     hook = _load(entry_point, driver)
-    store = hook(url=url, options=options)
+    store = _make(hook, driver, url, options)
     if not isinstance(store, SessionStore):
         raise _broken(driver, f"its hook returned {type(store).__name__}, which is not a SessionStore")
     return store
+
+
+def driver_fault(driver: Driver) -> str | None:
+    """Say why a driver cannot be used, for example because its client library is not installed; None if it can be.
+
+    It makes a store and does not open it, so that no server is needed.
+    """
+    try:
+        open_store(f"{driver.scheme}://localhost/palaver")
+    except InvalidOptionError as error:
+        # An address of another form would do; only what is not installed keeps all of them from it.
+        return error.reason if isinstance(error.__cause__, ImportError) else None
+    except DriverLoadError as error:
+        return error.reason
+    except PalaverError as error:
+        return str(error)
+    return None
+
+
+def _make(hook: pluggy.HookCaller, driver: Driver, url: str, options: dict[str, Any]) -> object:
+    try:
+        return hook(url=url, options=options)
+    except InvalidOptionError as error:
+        _add_store_options(error)
+        raise
+    except PalaverError:
+        raise
+    except ImportError as error:
+        raise _broken(driver, f"{type(error).__name__}: {error}") from error
+    except Exception as error:  # noqa: BLE001  # whatever a foreign driver does with a URL
+        # Neither its text nor the error itself: both may quote a password.
+        raise _broken(driver, f"{type(error).__name__} {_place(error)} when it read the URL and the options") from None
+
+
+def _add_store_options(error: InvalidOptionError) -> None:
+    """Let a driver that hands unknown options to its client library name those of every store, too."""
+    if error.option is None or not error.reason.startswith("unknown") or "ttl" in error.reason:
+        return
+    error.reason = f"{error.reason}; {guess(error.option, STORE_OPTIONS)}every store has {', '.join(STORE_OPTIONS)}"
+
+
+def _place(error: Exception) -> str:
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    return "" if trace is None else f"in {Path(trace.tb_frame.f_code.co_filename).name}, line {trace.tb_lineno},"
 
 
 def _entry_points() -> list[metadata.EntryPoint]:
@@ -107,10 +159,10 @@ def _remedy(scheme: str) -> str:
     if package is not None:
         return f"pip install {package}"
     known = sorted({*_OFFICIAL, *(driver.scheme for driver in installed_drivers())})
-    close = difflib.get_close_matches(scheme, known, n=1)
-    if close:
-        return f"did you mean {close[0]!r}?"
-    return f"install a package with an entry point of that name in the group {DRIVER_GROUP!r}"
+    return (
+        guess(scheme, known).strip()
+        or f"install a package with an entry point of that name in the group {DRIVER_GROUP!r}"
+    )
 
 
 def _describe(entry_point: metadata.EntryPoint) -> Driver:
