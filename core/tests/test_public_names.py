@@ -6,10 +6,12 @@ import importlib
 import pkgutil
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
 import palaver
+from palaver import errors
 
 MODULES = [
     module.name for module in pkgutil.iter_modules(palaver.__path__, "palaver.") if "__main__" not in module.name
@@ -31,6 +33,18 @@ def test_the_package_offers_every_name_that_it_lists() -> None:
     assert set(palaver.__all__) <= set(dir(palaver))
     with pytest.raises(AttributeError, match="no attribute 'Sesions'"):
         _ = palaver.Sesions
+
+
+def test_the_package_knows_its_version() -> None:
+    """That of the distribution, looked up when somebody asks."""
+    assert palaver.__version__ == metadata.version("palaver-core")
+    assert "__version__" in dir(palaver)
+    assert "__version__" not in vars(palaver)
+
+
+def test_the_package_offers_every_error() -> None:
+    """Whatever may be raised can be caught by its public name."""
+    assert set(errors.__all__) <= set(palaver.__all__)
 
 
 def test_importing_the_contract_does_not_import_asyncio() -> None:

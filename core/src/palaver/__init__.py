@@ -6,7 +6,7 @@ to start with.
 
 from __future__ import annotations
 
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
 from palaver.batches import BatchSessionStore
@@ -34,6 +34,7 @@ from palaver.record import ABSENT, Absent, Record, new_version
 from palaver.store import Capabilities, SessionStore, StoreOptions
 
 if TYPE_CHECKING:
+    __version__: str
     from palaver.bot import Bot
     from palaver.console import ConsoleBot, TextEvent
     from palaver.context import Connector, Context
@@ -101,10 +102,12 @@ _LAZY = {
 
 
 def __getattr__(name: str) -> object:
+    if name == "__version__":
+        return metadata.version("palaver-core")
     if name not in _LAZY:
         raise AttributeError(f"module 'palaver' has no attribute {name!r}")
     return getattr(import_module(_LAZY[name]), name)
 
 
 def __dir__() -> list[str]:
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, "__version__"})

@@ -13,7 +13,7 @@ import click
 
 from palaver.bot import Bot
 from palaver.console import DEFAULT_SESSION_ID, Console, error_report, plain_message
-from palaver.drivers import installed_drivers, open_store
+from palaver.drivers import driver_fault, installed_drivers, open_store
 from palaver.errors import PalaverError
 
 if TYPE_CHECKING:
@@ -23,6 +23,9 @@ __all__ = ("COMMAND_GROUP", "palaver")
 
 COMMAND_GROUP: Final = "palaver.commands"
 """The entry-point group of commands that other distributions bring: each entry names a click command."""
+
+_ELSEWHERE: Final = {"conformance": "palaver-conformance", "new-driver": "palaver-conformance"}
+"""Commands of other distributions of ours, to say what to install."""
 
 
 class _Commands(click.Group):
@@ -34,7 +37,11 @@ class _Commands(click.Group):
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         own = super().get_command(ctx, cmd_name)
         found = metadata.entry_points(group=COMMAND_GROUP, name=cmd_name)
-        return own if own is not None or not found else _load_command(next(iter(found)))
+        if own is not None:
+            return own
+        if found:
+            return _load_command(next(iter(found)))
+        return _missing_command(cmd_name)
 
 
 def _load_command(entry_point: metadata.EntryPoint) -> click.Command:
@@ -48,14 +55,27 @@ def _load_command(entry_point: metadata.EntryPoint) -> click.Command:
 
 
 def _broken_command(entry_point: metadata.EntryPoint, reason: str) -> click.Command:
-    """Return a command that says what is wrong when it is given, and disturbs no other."""
     distribution = "unknown" if entry_point.dist is None else entry_point.dist.name
-    message = f"the command {entry_point.name!r}, from {distribution}, is broken: {reason}"
+    return _failing_command(
+        entry_point.name, f"the command {entry_point.name!r}, from {distribution}, is broken: {reason}"
+    )
+
+
+def _missing_command(name: str) -> click.Command | None:
+    package = _ELSEWHERE.get(name)
+    if package is None:
+        return None
+    return _failing_command(name, f"the command {name!r} is not installed: pip install {package}")
+
+
+def _failing_command(name: str, message: str) -> click.Command:
+    """Return a command that says what is wrong whatever it is given, and disturbs no other."""
 
     def fail() -> None:
         raise click.ClickException(message)
 
-    return click.Command(entry_point.name, callback=fail, short_help=message)
+    anything = {"ignore_unknown_options": True, "allow_extra_args": True}
+    return click.Command(name, callback=fail, short_help=message, add_help_option=False, context_settings=anything)
 
 
 @click.group(cls=_Commands)
@@ -87,9 +107,11 @@ def chat(target: str, url: str | None, session_id: str) -> None:
 
 @palaver.command()
 def drivers() -> None:
-    """List the installed drivers."""
+    """List the installed drivers, and what they lack."""
     for driver in installed_drivers():
-        click.echo(f"{driver.scheme:<16}{driver.distribution} {driver.version}")
+        fault = driver_fault(driver)
+        lack = "" if fault is None else f" - cannot be used: {fault}"
+        click.echo(f"{driver.scheme:<16}{driver.distribution} {driver.version}{lack}")
 
 
 def _load_bot(target: str) -> Bot[Any]:

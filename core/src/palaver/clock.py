@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Protocol, runtime_checkable
 
 __all__ = ("Clock", "ManualClock", "SystemClock")
@@ -42,8 +43,10 @@ class ManualClock:
         """Return the Unix time in milliseconds, UTC."""
         return self._now
 
-    def advance(self, seconds: float) -> None:
-        """Move the clock by `seconds`, backwards when they are negative."""
+    def advance(self, seconds: float | timedelta) -> None:
+        """Move the clock by a number of seconds or a `timedelta`, backwards when it is negative."""
+        if isinstance(seconds, timedelta):
+            seconds = seconds.total_seconds()
         self._now += round(seconds * 1000)
 
     def __repr__(self) -> str:
