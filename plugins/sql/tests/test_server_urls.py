@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import secrets
 import sys
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from sqlalchemy import create_engine, make_url
@@ -14,6 +15,11 @@ from palaver import open_store
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Awaitable, Callable
+
+    Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 
 
 @pytest.mark.parametrize(
@@ -177,6 +183,94 @@ async def test_engine_is_used_and_left_open(url: str) -> None:
             assert "p%40ss" not in repr(store)
     finally:
         await engine.dispose()
+
+
+@pytest.fixture
+async def schema(url: str, query: Query) -> AsyncIterator[str]:
+    """A schema with nothing in it, whose name has to be quoted."""
+    name = f"Tenant-{secrets.token_hex(4)}"
+    quoted = f"`{name}`" if url.startswith("mysql") else f'"{name}"'
+    await query(f"CREATE SCHEMA {quoted}")
+    yield name
+    await query(f"DROP SCHEMA {quoted}{'' if url.startswith('mysql') else ' CASCADE'}")
+
+
+async def use_every_verb(store: SQLSessionStore) -> None:
+    """Leave the session "kept" behind."""
+    old, new = Record(b"{}", new_version(), None), Record(b"{}", new_version(), 1)
+    await store.write_many([("a", old), ("kept", old), ("gone", new)])
+    assert await store.read_many(["a", "gone"]) == [old, None]
+    assert await store.swap_many([("a", new, old.version), ("b", old, ABSENT)]) == [True, True]
+    assert await store.swap("b", new, old.version)
+    assert await store.touch("kept", None)
+    assert await store.remove("kept", "x") is False
+    assert [session_id async for session_id in store.scan()] == ["kept"]
+    assert await store.purge() == 3
+    await store.destroy("a")
+
+
+async def test_tables_in_a_schema(url: str, schema: str, query: Query) -> None:
+    """The option `schema` puts both tables there, and nothing anywhere else; every verb works there."""
+    separator = "&" if "?" in url else "?"
+    for _ in range(2):
+        async with open_store(f"{url}{separator}schema={schema}") as store:
+            assert isinstance(store, SQLSessionStore)
+            assert repr(store).endswith(f" table '{schema}.palaver_sessions'>")
+            await use_every_verb(store)
+    assert await tables(url, query, schema) == [(schema, "palaver_schema"), (schema, "palaver_sessions")]
+    async with SQLSessionStore(url) as store:
+        assert await store.read("kept") is None
+
+
+async def test_schema_translate_map_of_an_engine(url: str, schema: str, query: Query) -> None:
+    """An engine that translates schemas has the tables where it says, be the schema named or not, and only once."""
+    parsed = make_url(url)
+    engine = create_async_engine(parsed.set(drivername={"mysql": "mysql+asyncmy"}.get(url[:5], "postgresql+asyncpg")))
+    try:
+        unnamed = engine.execution_options(schema_translate_map={None: schema, schema: "nowhere"})
+        async with SQLSessionStore(unnamed) as store:
+            await use_every_verb(store)
+        named = engine.execution_options(schema_translate_map={"per_tenant": schema})
+        async with SQLSessionStore(named, schema="per_tenant") as store:
+            assert await store.read("kept") is not None
+            await use_every_verb(store)
+    finally:
+        await engine.dispose()
+    assert await tables(url, query, schema) == [(schema, "palaver_schema"), (schema, "palaver_sessions")]
+
+
+async def tables(url: str, query: Query, schema: str) -> list[Any]:
+    """Return where Palaver's tables are, of that schema and of the one that the connection has."""
+    current = "database()" if url.startswith("mysql") else "current_schema()"
+    return await query(
+        "SELECT table_schema, table_name FROM information_schema.tables"
+        f" WHERE table_schema IN ('{schema}', {current}) AND table_name IN ('palaver_schema', 'palaver_sessions')"
+        " ORDER BY 2"
+    )
+
+
+async def test_schema_that_is_not_there(url: str) -> None:
+    """The error says so when the store is opened, and nothing is made."""
+    with pytest.raises(StoreUnavailableError, match=r"no such (database \(or schema\)|schema)"):
+        await SQLSessionStore(url, schema="palaver_nowhere").init()
+
+
+@pytest.mark.parametrize(
+    ("url", "schema"),
+    [
+        ("sqlite:///bot.db", "main"),
+        ("postgresql://h/db", ""),
+        ("postgresql://h/db", 'a"b'),
+        ("mysql://h/db", "a`b"),
+        ("mysql://h/db", "x" * 64),
+        ("mysql://h/db", 7),
+    ],
+)
+def test_schema_that_cannot_be(url: str, schema: Any) -> None:
+    """SQLite has no schemas, and a name that would need more than quotes is refused."""
+    with pytest.raises(InvalidOptionError) as caught:
+        SQLSessionStore(url, schema=schema)
+    assert caught.value.option == "schema"
 
 
 async def test_touch_with_the_same_expiry(url: str) -> None:

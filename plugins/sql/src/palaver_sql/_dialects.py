@@ -64,6 +64,11 @@ class Dialect(Protocol):
     """Whether the errors of the database may quote what is stored."""
 
     @property
+    def schema(self) -> str | None:
+        """The schema of the tables; None is that of the connection."""
+        ...
+
+    @property
     def location(self) -> str:
         """Where the database is, without any credential."""
         ...
@@ -98,12 +103,15 @@ class Dialect(Protocol):
         ...
 
 
-def choose_dialect(database: str | URL | AsyncEngine, timeouts: Mapping[str, float]) -> Dialect:
+def choose_dialect(
+    database: str | URL | AsyncEngine, timeouts: Mapping[str, float], schema: str | None = None
+) -> Dialect:
     """Return the dialect of a database.
 
     Args:
         database: its URL, or an engine that is connected to it.
         timeouts: those of `connect_timeout` and `timeout` that are given.
+        schema: that of the tables, if one is given.
 
     Raises:
         InvalidOptionError: the URL cannot be read, or no store can be made for it.
@@ -115,7 +123,7 @@ def choose_dialect(database: str | URL | AsyncEngine, timeouts: Mapping[str, flo
         raise InvalidOptionError(f"{name!r} is not supported; there is {', '.join(sorted(_DIALECTS))}", option="url")
     module, attribute = _DIALECTS[name]
     make: Any = getattr(import_module(module), attribute)
-    dialect: Dialect = make(url, engine, timeouts)
+    dialect: Dialect = make(url, engine, timeouts, schema)
     return dialect
 
 

@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, text
 from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver_sql._options import check_address, count, flag_as_text, port, take_options
+from palaver_sql._schema import choose_schema, name_in_sql
 from palaver_sql._server import (
     READERS,
     WRITERS,
@@ -67,7 +68,7 @@ _REASONS: Final = {
     1044: "this user may not use the database",
     1045: "the user or the password is wrong, or the server wants TLS (ssl_ca in the URL)",
     1046: "the URL names no database",
-    1049: "there is no such database on the server; create it",
+    1049: "there is no such database (or schema) on the server; create it",
     1054: "its table has other columns than Palaver's",
     1114: "the disk of the server is full",
     1142: "this user may not do that; it needs SELECT, INSERT, UPDATE and DELETE, and CREATE for the first time",
@@ -97,6 +98,7 @@ class MySQL:
         url: an SQLAlchemy URL, as in `mysql://user:password@host/database`.
         engine: an engine to use instead of an own one; it is left open.
         timeouts: `connect_timeout` and `timeout`, in seconds, where given.
+        schema: that of the tables, or None for that of the connection.
 
     Raises:
         InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
@@ -107,10 +109,11 @@ class MySQL:
     writers = WRITERS
     quotes_data = True
 
-    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float]) -> None:
+    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float], schema: str | None) -> None:
         if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write mysql: or mariadb:", option="url")
         self._timeouts = Timeouts(timeouts)
+        self.schema = choose_schema(schema, engine)
         self._client = load_client("asyncmy", "mysql")
         self._scheme = url.get_backend_name()
         # One SQLAlchemy dialect for both: it finds out which server it is, and what a table is made with is the same.
@@ -132,7 +135,8 @@ class MySQL:
 
     def connect(self) -> ServerConnections:
         if self._engine is not None:
-            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            # The schema is translated already.
+            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
             return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=False)
         seconds = self._timeouts.statement
         limits = _LIMITS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
@@ -150,7 +154,8 @@ class MySQL:
     @contextmanager
     def schema_lock(self, connection: Connection) -> Iterator[None]:
         # A table is made at once, whatever the transaction: the lock is one of the server's, with a name.
-        name = "CONCAT('palaver-', MD5(DATABASE()))"
+        database = "DATABASE()" if self.schema is None else f"'{self.schema}'"
+        name = f"CONCAT('palaver-', MD5({database}))"
         got = connection.exec_driver_sql(f"SELECT GET_LOCK({name}, {ceil(self._timeouts.statement)})").scalar()
         if not got:
             raise StoreUnavailableError("somebody else has been making its tables for too long", store=self.location)
@@ -207,7 +212,7 @@ _ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {
     "stmt_cache_size": count,
 }
 
-_INSERT: Final = "INSERT INTO `{table}` (namespace, session_id, payload, version, expires_at, due_at) VALUES "
+_INSERT: Final = "INSERT INTO {table} (namespace, session_id, payload, version, expires_at, due_at) VALUES "
 _ROW: Final = "(%s, %s, %s, %s, %s, %s)"
 _REPLACE: Final = (
     " ON DUPLICATE KEY UPDATE payload = VALUES(payload), version = VALUES(version), expires_at = VALUES(expires_at),"
@@ -269,7 +274,7 @@ class _Statements(Statements):
     def _insert(self, connection: Connection, records: Mapping[str, Record], ending: str) -> None:
         now = self._clock.now()
         for piece in pieces(((*item, None) for item in records.items()), _ROWS, _BYTES):
-            statement = _INSERT.format(table=self._table.name) + ", ".join([_ROW] * len(piece)) + ending
+            statement = _INSERT.format(table=name_in_sql(self._table, "`")) + ", ".join([_ROW] * len(piece)) + ending
             connection.exec_driver_sql(statement, tuple(value for item in piece for value in self._row(*item[:2], now)))
 
     def _row(self, session_id: str, record: Record, now: int) -> tuple[Any, ...]:

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palaver.store import SessionStore
 
 # All other options in a URL are those of the database's own driver, and the store hands them on.
-_TEXT: Final = {"table": str, "connect_timeout": float, "timeout": float}
+_TEXT: Final = {"table": str, "schema": str, "connect_timeout": float, "timeout": float}
 _OWN: Final = frozenset({"ttl", "namespace", *_TEXT})
 
 

@@ -16,6 +16,7 @@ from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.session_ids import MAX_ID_BYTES
 from palaver_sql._options import check_address, count, flag, ports, take_options
+from palaver_sql._schema import choose_schema, name_in_sql
 from palaver_sql._server import (
     READERS,
     WRITERS,
@@ -71,7 +72,7 @@ _REASONS: Final = {
     "28000": "the server does not let this user in from here, or not without TLS; see its pg_hba.conf",
     "28P01": "the user or the password is wrong",
     "3D000": "there is no such database on the server; create it",
-    "3F000": "there is no schema in which the tables could be; see search_path",
+    "3F000": "there is no such schema for the tables; create it, or see the option schema and search_path",
     "42501": "this user may not do that; it needs SELECT, INSERT, UPDATE and DELETE, and CREATE for the first time",
     "42P01": "no such table; somebody has dropped it",
     "42703": "its table has other columns than Palaver's",
@@ -96,6 +97,7 @@ class PostgreSQL:
         url: an SQLAlchemy URL, as in `postgresql://user:password@host/database`.
         engine: an engine to use instead of an own one; it is left open.
         timeouts: `connect_timeout` and `timeout`, in seconds, where given.
+        schema: that of the tables, or None for that of the connection.
 
     Raises:
         InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
@@ -106,11 +108,12 @@ class PostgreSQL:
     writers = WRITERS
     quotes_data = True
 
-    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float]) -> None:
+    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float], schema: str | None) -> None:
         name = url.drivername.lower().partition("+")[2] or "asyncpg"
         if name not in _CLIENTS:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write postgresql:", option="url")
         self._timeouts = Timeouts(timeouts)
+        self.schema = choose_schema(schema, engine)
         self._is_asyncpg = name == "asyncpg"
         self._client = load_client(*_CLIENTS[name])
         self._url = url.set(drivername=f"postgresql+{name}")
@@ -134,7 +137,8 @@ class PostgreSQL:
     def connect(self) -> ServerConnections:
         client = _Asyncpg() if self._is_asyncpg else _Psycopg()
         if self._engine is not None:
-            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            # The schema is translated already.
+            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
             return ServerConnections(engine, self._timeouts, client, is_own=False)
         settings = {"statement_timeout": f"{round(self._timeouts.statement * 1000)}ms", **_SETTINGS}
         calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
@@ -365,8 +369,7 @@ class _Statements(Statements):
         return stored
 
     def _text(self, template: str, **parts: str | int) -> TextClause:
-        # The name of a table is checked: it has no quotes.
-        statement = template.format(table=f'"{self._table.name}"', columns=_COLUMNS, **parts)
+        statement = template.format(table=name_in_sql(self._table, '"'), columns=_COLUMNS, **parts)
         return text(statement).bindparams(bindparam("namespace", self._namespace))
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import (
     Text,
     TypeDecorator,
     inspect,
+    quoted_name,
     select,
 )
 from sqlalchemy.dialects import mysql
@@ -28,15 +29,27 @@ if TYPE_CHECKING:
 
     from sqlalchemy import Connection
     from sqlalchemy.engine import Dialect
+    from sqlalchemy.ext.asyncio import AsyncEngine
     from sqlalchemy.types import TypeEngine
 
-__all__ = ("SCHEMA_TABLE", "SCHEMA_VERSION", "create_tables", "has_tables", "sessions_table")
+__all__ = (
+    "SCHEMA_TABLE",
+    "SCHEMA_VERSION",
+    "choose_schema",
+    "create_tables",
+    "has_tables",
+    "name_in_sql",
+    "sessions_table",
+)
 
 SCHEMA_TABLE: Final = "palaver_schema"
 
 # Lower case, because databases disagree about the case of names; short enough for the name of its index.
 _TABLE_NAME: Final = re.compile(r"[a-z_][a-z0-9_]{0,47}")
 _TABLE_NAME_BYTES: Final = 48
+
+# Somebody else has made it: its name is quoted, and may have capital letters.
+_SCHEMA_NAME: Final = re.compile(r"[A-Za-z0-9_$-]{1,63}")
 
 # Names, because of MySQL: other engines than InnoDB have no transactions, and other row formats no room for the key.
 _OPTIONS: Final = {"engine": "InnoDB", "row_format": "DYNAMIC"}
@@ -68,17 +81,25 @@ def _text(size: int) -> TypeEngine[str]:
     return Text().with_variant(Text(collation="C"), "postgresql").with_variant(_BinaryText(size), "mysql", "mariadb")
 
 
-_versions: Final = Table(
-    SCHEMA_TABLE,
-    MetaData(),
-    Column("table_name", _text(_TABLE_NAME_BYTES), primary_key=True),
-    Column("version", Integer, nullable=False),
-    **_MYSQL,
-)
+def choose_schema(schema: str | None, engine: AsyncEngine | None) -> str | None:
+    """Return the schema of the tables, which the engine's `schema_translate_map` may have under another name.
+
+    Args:
+        schema: the schema that is given; None is that of the connection.
+        engine: the engine that is given, if there is one.
+
+    Raises:
+        InvalidOptionError: the tables can be in no schema of that name.
+    """
+    translated = {} if engine is None else engine.get_execution_options().get("schema_translate_map") or {}
+    name = translated.get(schema, schema)
+    if name is not None and (not isinstance(name, str) or not _SCHEMA_NAME.fullmatch(name)):
+        raise InvalidOptionError("a name has 1 to 63 of A-Z, a-z, 0-9, _, $ and -", option="schema")
+    return name
 
 
-def sessions_table(name: str) -> Table:
-    """Return the table that keeps the sessions.
+def sessions_table(name: str, schema: str | None) -> Table:
+    """Return the table that keeps the sessions, in a schema that `choose_schema` has returned.
 
     Raises:
         InvalidOptionError: no table can have that name.
@@ -97,8 +118,31 @@ def sessions_table(name: str) -> Table:
         Column("expires_at", BigInteger),
         Column("due_at", BigInteger),
         Index(f"{name}_due", "namespace", "due_at"),
+        schema=_quoted(schema),
         **_MYSQL,
     )
+
+
+def name_in_sql(table: Table, quote: str) -> str:
+    """Return the name of a table with its schema, for a statement that is written as text."""
+    # Both are checked: they have no quotes.
+    return ".".join(f"{quote}{name}{quote}" for name in (table.schema, table.name) if name is not None)
+
+
+def _versions_table(sessions: Table) -> Table:
+    """Return the table with the versions, which is in the same schema."""
+    return Table(
+        SCHEMA_TABLE,
+        MetaData(),
+        Column("table_name", _text(_TABLE_NAME_BYTES), primary_key=True),
+        Column("version", Integer, nullable=False),
+        schema=sessions.schema,
+        **_MYSQL,
+    )
+
+
+def _quoted(schema: str | None) -> quoted_name | None:
+    return None if schema is None else quoted_name(schema, quote=True)
 
 
 def has_tables(connection: Connection, table: Table, location: str) -> bool:
@@ -128,29 +172,31 @@ def create_tables(connection: Connection, table: Table, location: str) -> None:
     """
     if has_tables(connection, table, location):
         return
-    _versions.create(connection, checkfirst=True)
+    versions = _versions_table(table)
+    versions.create(connection, checkfirst=True)
     version = _version(connection, table)
     if version is None:
         _begin_with(connection, table, location)
     for number, step in enumerate(_STEPS[version or 0 :], start=(version or 0) + 1):
         step(connection, table)
-        row = _versions.c.table_name == table.name
-        connection.execute(_versions.update().where(row).values(version=number))
+        row = versions.c.table_name == table.name
+        connection.execute(versions.update().where(row).values(version=number))
 
 
 def _begin_with(connection: Connection, table: Table, location: str) -> None:
     """Claim the name with version 0: what is interrupted then, where tables know no rollback, goes on from there."""
-    if inspect(connection).has_table(table.name):
+    if inspect(connection).has_table(table.name, schema=table.schema):
         raise StoreUnavailableError(
             f"its table {table.name!r} is not Palaver's; choose another name with the option table", store=location
         )
-    connection.execute(_versions.insert().values(table_name=table.name, version=0))
+    connection.execute(_versions_table(table).insert().values(table_name=table.name, version=0))
 
 
 def _version(connection: Connection, table: Table) -> int | None:
-    if not inspect(connection).has_table(SCHEMA_TABLE):
+    versions = _versions_table(table)
+    if not inspect(connection).has_table(SCHEMA_TABLE, schema=table.schema):
         return None
-    return connection.scalar(select(_versions.c.version).where(_versions.c.table_name == table.name))
+    return connection.scalar(select(versions.c.version).where(versions.c.table_name == table.name))
 
 
 def _create(connection: Connection, table: Table) -> None:

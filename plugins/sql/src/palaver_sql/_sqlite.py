@@ -106,11 +106,14 @@ class SQLite:
     readers = 4
     writers = 1
     quotes_data = False
+    schema = None
     errors = ()
 
-    def __init__(self, url: URL, engine: object, timeouts: Mapping[str, float]) -> None:
+    def __init__(self, url: URL, engine: object, timeouts: Mapping[str, float], schema: str | None) -> None:
         if engine is not None:
             raise InvalidOptionError("an engine for SQLite cannot be used; give the URL of the file", option="url")
+        if schema is not None:
+            raise InvalidOptionError("a file of SQLite has no schemas; use table, or another file", option="schema")
         if "connect_timeout" in timeouts:
             raise InvalidOptionError("SQLite has no server to connect to; it has timeout", option="connect_timeout")
         if url.drivername.lower() not in _NAMES:

@@ -41,13 +41,15 @@ class SQLSessionStore(BatchSessionStore):
         url: the database, as an SQLAlchemy URL such as `sqlite:///bot.db` or `postgresql://host/bots`, where a plain
             scheme picks the driver; or an engine of yours for PostgreSQL or MySQL, which is left open.
         table: the name of the table; it is created when it is not there.
+        schema: the schema (on MySQL: the database) of the tables, which must be there; unless you say otherwise, that
+            of the connection. SQLite has none.
         connect_timeout: how many seconds a connection to a server may take: 4 unless you say otherwise.
         timeout: how many seconds a server may take for what it is asked: 4 unless you say otherwise. On SQLite, how
             many seconds a save waits while another process writes: 20 unless you say otherwise.
         **options: `ttl`, `namespace` and `clock`, as for every store.
 
     Raises:
-        InvalidOptionError: the URL cannot be used, or no table can have that name.
+        InvalidOptionError: the URL cannot be used, or an option has a value that means nothing there.
     """
 
     def __init__(
@@ -55,6 +57,7 @@ class SQLSessionStore(BatchSessionStore):
         url: str | URL | AsyncEngine,
         *,
         table: str = DEFAULT_TABLE,
+        schema: str | None = None,
         connect_timeout: float | None = None,
         timeout: float | None = None,
         **options: Unpack[StoreOptions],
@@ -62,8 +65,8 @@ class SQLSessionStore(BatchSessionStore):
         super().__init__(**options)
         timeouts = {"connect_timeout": connect_timeout, "timeout": timeout}
         given = {name: seconds for name, seconds in timeouts.items() if seconds is not None}
-        self._dialect = choose_dialect(url, given)
-        self._table = sessions_table(table)
+        self._dialect = choose_dialect(url, given, schema)
+        self._table = sessions_table(table, self._dialect.schema)
         self._statements = self._dialect.statements(self._table, self.namespace, self.clock)
         self._lifecycle = Lifecycle(repr(self))
         self._database: Database | None = None
@@ -81,7 +84,7 @@ class SQLSessionStore(BatchSessionStore):
         )
 
     def __repr__(self) -> str:
-        return f"<SQLSessionStore {self._dialect.location} table {self._table.name!r}>"
+        return f"<SQLSessionStore {self._dialect.location} table {self._table.fullname!r}>"
 
     async def init(self) -> Self:
         await self._lifecycle.open(self._open)
