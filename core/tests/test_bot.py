@@ -159,6 +159,30 @@ async def test_a_stream_that_fails_loses_no_event_that_it_gave(
     assert store.calls[-1] == "close"
 
 
+async def test_a_handler_that_lets_a_cancellation_out_has_failed(
+    bot: Bot[Message], chat: Chat, store: SwapStore, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Nobody cancelled the service: the event is logged as any that fails, and the others are handled."""
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        if context.event.text == "bad":
+            cancelled = asyncio.create_task(asyncio.sleep(0))
+            cancelled.cancel("request dropped")
+            await cancelled
+        await count(context)
+
+    async def events() -> AsyncIterator[Message]:
+        yield Message("ann", "bad")
+        yield Message("ann", "good")
+
+    with caplog.at_level(logging.ERROR):
+        await bot.serve(events())
+
+    assert chat.sent == [("ann", "good 1")]
+    assert "an event could not be handled" in caplog.text
+
+
 async def test_a_service_that_is_cancelled_cancels_its_handlers(bot: Bot[Message], store: SwapStore) -> None:
     """It ends at once, saves nothing of what they did, and closes the store."""
     begun = asyncio.Event()

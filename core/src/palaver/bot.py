@@ -97,7 +97,10 @@ class Bot(Generic[Event]):
             InvalidOptionError: the bot has used its store already, or was made with `sessions`.
         """
         if self._is_in_use:
-            raise InvalidOptionError("the bot is using its store already", option="session_store")
+            raise InvalidOptionError(
+                "the bot is using its store already; choose one before the first event, and not beside sessions",
+                option="session_store",
+            )
         self._sessions = Sessions(session_store, **self._options)
         return self
 
@@ -185,7 +188,7 @@ class Bot(Generic[Event]):
                     tasks.create_task(self._handle_or_log(event)).add_done_callback(lambda _: places.release())
             except (Exception, asyncio.CancelledError) as error:
                 # Raised in here, it would cancel the handlers, as a cancellation of the caller does.
-                if isinstance(error, asyncio.CancelledError) and _is_cancelled():
+                if _is_cancellation(error):
                     raise
                 return error
         return None
@@ -193,7 +196,9 @@ class Bot(Generic[Event]):
     async def _handle_or_log(self, event: Event) -> None:
         try:
             await self.handle(event)
-        except Exception:
+        except (Exception, asyncio.CancelledError) as error:
+            if _is_cancellation(error):
+                raise
             _logger.exception("an event could not be handled")
 
     async def __aenter__(self) -> Self:
@@ -206,10 +211,10 @@ class Bot(Generic[Event]):
         await self.sessions.close()
 
 
-def _is_cancelled() -> bool:
-    """Tell whether this task is asked to stop; a library may let a cancellation of its own tasks out."""
+def _is_cancellation(error: BaseException) -> bool:
+    """Tell whether an error asks this task to stop; others let the cancellation of a task of theirs out."""
     task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
+    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _check_sessions(sessions: Sessions, others: list[str]) -> None:
