@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import shutil
 import zlib
 from typing import TYPE_CHECKING
 
 import pytest
 
-from palaver import ABSENT, CorruptSessionError, ManualClock, Record, new_version
+from palaver import ABSENT, CorruptSessionError, ManualClock, Record, Sessions, new_version
 from palaver_file import FileSessionStore
 from palaver_file._format import decode_file, encode_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from palaver_file._files import SessionFiles
@@ -207,3 +209,46 @@ async def test_leftover_of_a_killed_writer(folder: Path, clock: ManualClock, ver
     async with store:
         assert not await asyncio.to_thread(leftover.exists)
         assert await store.read("a") == (None if verb == "clear" else RECORD)
+
+
+def put_a_folder(path: Path) -> None:
+    path.mkdir()
+
+
+def put_a_loop(path: Path) -> None:
+    path.symlink_to(path)
+
+
+def put_a_pipe(path: Path) -> None:
+    os.mkfifo(path)
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no pipes among files")
+@pytest.mark.parametrize("put", [put_a_folder, put_a_loop, put_a_pipe])
+async def test_no_file_in_its_place(
+    folder: Path, caplog: pytest.LogCaptureFixture, put: Callable[[Path], None]
+) -> None:
+    """Such a session fails alone, with its path; turns of others go on, a scan passes over it, destroy removes it."""
+    async with Sessions(FileSessionStore(folder), initial_state={"n": 0}) as sessions:
+
+        async def turn(session_id: str) -> None:
+            async with sessions.turn(session_id) as session:
+                session.set_state(lambda state: {"n": state["n"] + 1})
+
+        await asyncio.gather(*map(turn, ("bad", "a", "b")))
+        (path,) = await asyncio.to_thread(lambda: list(folder.rglob("bad_*.session")))
+        await asyncio.to_thread(path.unlink)
+        await asyncio.to_thread(put, path)
+
+        outcomes = await asyncio.gather(*map(turn, ("a", "bad", "b")), return_exceptions=True)
+        assert [outcomes[0], outcomes[2]] == [None, None]
+        assert isinstance(outcomes[1], CorruptSessionError)
+        assert (outcomes[1].session_id, outcomes[1].location) == ("bad", str(path))
+        assert "None" not in str(outcomes[1])
+        assert {session_id async for session_id in sessions.store.scan()} == {"a", "b"}
+        assert str(path) in caplog.text
+
+        await sessions.store.destroy("bad")
+        await asyncio.gather(*map(turn, ("a", "bad", "b")))
+        snapshots = [await sessions.peek(session_id) for session_id in ("a", "bad", "b")]
+        assert [snapshot and snapshot.state["n"] for snapshot in snapshots] == [3, 1, 3]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import os
 import unicodedata
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from palaver import ABSENT, ManualClock, Record, StoreClosedError, new_version
+from palaver import ABSENT, ManualClock, Record, Sessions, StoreClosedError, StoreUnavailableError, new_version
 from palaver_file import FileSessionStore
 from palaver_file._files import SessionFiles
 from palaver_file._names import address_of
@@ -273,10 +274,44 @@ def test_batch_beside_a_stuck_writer(folder: Path, clock: ManualClock) -> None:
     files = SessionFiles(folder, "", clock, lock_timeout=0.05)
     files.prepare()
     files.write([(stuck, old), (free, old)])
-    with FolderLock(folder / "_" / "3", timeout=5).held(), pytest.raises(TimeoutError, match="another writer"):
-        files.write([(stuck, new), (free, new)])
+    with FolderLock(folder / "_" / "3", timeout=5).held():
+        for _ in range(2):
+            with pytest.raises(StoreUnavailableError, match=f"'{stuck}'.*another writer"):
+                files.write([(stuck, new), (free, new)])
 
-    assert files.read([stuck, free]) == [old, new]
+        assert files.read([stuck, free]) == [old, new]
+    files.write([(stuck, new), (free, new)])
+
+    assert files.read([stuck, free]) == [new, new]
+
+
+async def test_turns_beside_a_stuck_writer(folder: Path) -> None:
+    """Turns of all other sessions are saved, many more stuck ones than there are threads notwithstanding."""
+    stuck, free = ids_of_shard("3", 40), ids_of_shard("4", 40)
+    saved = []
+    async with Sessions(FileSessionStore(folder, lock_timeout=2)) as sessions:
+
+        async def turn(session_id: str, n: int) -> None:
+            async with sessions.turn(session_id) as session:
+                session.set_state(n=n)
+            saved.append((session_id, n))
+
+        await asyncio.gather(*(turn(session_id, 1) for session_id in (*stuck, *free)))
+        with await asyncio.to_thread(held, FolderLock(folder / "_" / "3", timeout=5)):
+            waiting = [asyncio.create_task(turn(session_id, 2)) for session_id in stuck]
+            for n in (2, 3):
+                await asyncio.gather(*(turn(session_id, n) for session_id in free))
+            outcomes = await asyncio.gather(*waiting, return_exceptions=True)
+
+        assert {type(outcome) for outcome in outcomes} == {StoreUnavailableError}
+        snapshots = [await sessions.peek(session_id) for session_id in (*stuck, *free)]
+        assert [snapshot and snapshot.state["n"] for snapshot in snapshots] == [1] * 40 + [3] * 40
+
+
+def held(lock: FolderLock) -> contextlib.ExitStack:
+    stack = contextlib.ExitStack()
+    stack.enter_context(lock.held())
+    return stack
 
 
 async def test_scan_prefix(folder: Path) -> None:

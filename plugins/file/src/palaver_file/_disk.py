@@ -9,11 +9,11 @@ import errno
 import os
 import stat
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar, TypeVarTuple
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
 __all__ = (
     "make_folder",
@@ -22,6 +22,7 @@ __all__ = (
     "remove_file",
     "require_folder",
     "start_file",
+    "sync_file",
     "sync_folder",
 )
 
@@ -33,7 +34,8 @@ _PRIVATE_FILE: Final = 0o600
 _PRIVATE_FOLDER: Final = 0o700
 _BINARY: Final = getattr(os, "O_BINARY", 0)
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | _BINARY
-_OLD_FILE: Final = os.O_RDONLY | _BINARY
+# Without waiting: somebody may have put a pipe in the place of a file.
+_OLD_FILE: Final = os.O_RDONLY | _BINARY | getattr(os, "O_NONBLOCK", 0)
 _READ_BYTES: Final = 16 * 1024
 """Most sessions are smaller, so that one read gets all of them."""
 
@@ -60,11 +62,17 @@ def move_file(path: str, target: str) -> None:
 
 
 def remove_file(path: str | Path) -> bool:
-    """Remove a file, and tell whether there was one."""
+    """Remove a file, or an empty folder in its place, and tell whether there was one."""
     try:
         _patiently(os.unlink, path)
     except FileNotFoundError:
         return False
+    except OSError:
+        # Systems disagree on how they refuse to unlink a folder.
+        place = Path(path)
+        if not place.is_dir() or place.is_symlink():
+            raise
+        place.rmdir()
     return True
 
 
@@ -97,9 +105,18 @@ def sync_folder(path: str | Path) -> None:
         return
     descriptor = os.open(path, os.O_RDONLY)
     try:
-        os.fsync(descriptor)
+        sync_file(descriptor, path)
     finally:
         os.close(descriptor)
+
+
+def sync_file(descriptor: int, path: str | Path) -> None:
+    """Bring an open file to the disk; an error names the path."""
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        error.filename = str(path)
+        raise
 
 
 def _read(path: str) -> bytes:
@@ -109,6 +126,10 @@ def _read(path: str) -> bytes:
         # Less than was asked for may be the end, and may not.
         while more := os.read(descriptor, max(_READ_BYTES, len(content))):
             content += more
+    except OSError as error:
+        error.filename = path
+        raise
+    else:
         return content
     finally:
         os.close(descriptor)
@@ -121,8 +142,10 @@ def _write(path: str, content: bytes) -> int:
         while rest:
             # The system may take less than it was given.
             rest = rest[os.write(descriptor, rest) :]
-    except BaseException:
+    except BaseException as error:
         os.close(descriptor)
+        if isinstance(error, OSError):
+            error.filename = path
         raise
     return descriptor
 

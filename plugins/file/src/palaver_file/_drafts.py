@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from palaver_file._calendar import hour_of
-from palaver_file._disk import move_file, remove_file, start_file, sync_folder
+from palaver_file._disk import move_file, remove_file, start_file, sync_file, sync_folder
 from palaver_file._format import encode_file
 
 if TYPE_CHECKING:
@@ -115,8 +115,8 @@ def _write(drafts: Sequence[Draft], temporaries: Sequence[str]) -> None:
     try:
         for draft, temporary in zip(drafts, temporaries, strict=True):
             descriptors.append(start_file(temporary, draft.content))
-        for descriptor in descriptors:
-            os.fsync(descriptor)
+        for descriptor, temporary in zip(descriptors, temporaries, strict=True):
+            sync_file(descriptor, temporary)
     finally:
         for descriptor in descriptors:
             os.close(descriptor)

@@ -6,14 +6,16 @@ Every method may block, is safe to call from several threads, and raises `OSErro
 from __future__ import annotations
 
 import contextlib
+import errno
 import logging
+import os
 import tempfile
 from collections import deque
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from palaver.errors import CorruptSessionError
+from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import SwapDecision, decide_swap
 from palaver_file._calendar import Calendar
 from palaver_file._disk import make_folder, read_file, remove_file, require_folder
@@ -28,10 +30,20 @@ if TYPE_CHECKING:
     from palaver.clock import Clock
     from palaver.record import Absent, Record
 
-__all__ = ("SessionFiles",)
+__all__ = ("SessionFiles", "explain")
 
 _SHARDS_AT_ONCE: Final = 12
 """Each takes up to nine open files, of which some systems allow a process 256 in all."""
+
+_BATCH_PATIENCE: Final = 0.25
+"""For how many seconds a batch waits for a lock, and no more until somebody has had it: who has to wait longer waits
+alone."""
+
+_NO_FILE: Final = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
+"""What the system says where something that is no file is in the place of one."""
+
+_OF_ONE_FILE: Final = (errno.EACCES, errno.EPERM, errno.EIO)
+"""What it says of a file that it cannot read, while it can read others."""
 
 _Save: TypeAlias = "tuple[str, Record, str | Absent | None]"
 """The session, the record, and the version that must be live; None where any may be."""
@@ -78,13 +90,17 @@ class SessionFiles:
         return self._save([(session_id, record, None) for session_id, record in items])
 
     def swap(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        """Compare and swap records."""
+        """Compare and swap records.
+
+        Raises:
+            StoreUnavailableError: somebody keeps the lock of a session; the error names it. Several records do not wait
+                long for one.
+        """
         return self._save(items)
 
     def touch(self, session_id: str, expires_at: int | None) -> bool:
         """Move the expiry of a live record."""
-        shard = self._shard(address_of(session_id).shard)
-        with shard.locked():
+        with self._locked(session_id):
             draft = self._draft(session_id)
             if draft.record is None or draft.record.is_expired(self._clock.now()):
                 return False
@@ -95,8 +111,7 @@ class SessionFiles:
     def remove(self, session_id: str, expected: str) -> bool:
         """Remove a live record with the expected version."""
         address = address_of(session_id)
-        shard = self._shard(address.shard)
-        with shard.locked():
+        with self._locked(session_id) as shard:
             live = self._live(session_id, address)
             if live is None or live.version != expected:
                 return False
@@ -108,9 +123,8 @@ class SessionFiles:
     def destroy(self, session_id: str) -> None:
         """Remove a session, whatever is in its file."""
         address = address_of(session_id)
-        shard = self._shard(address.shard)
-        path = shard.path(address.file)
-        with shard.locked():
+        with self._locked(session_id) as shard:
+            path = shard.path(address.file)
             found = _inspect(path)
             if remove_file(path):
                 shard.sync()
@@ -169,13 +183,30 @@ class SessionFiles:
             shard = self._shards.setdefault(name, Shard(self._folder / name, self._lock_timeout))
         return shard
 
+    @contextlib.contextmanager
+    def _locked(self, session_id: str) -> Iterator[Shard]:
+        """Hold the lock of the shard of a session."""
+        shard = self._shard(address_of(session_id).shard)
+        with contextlib.ExitStack() as locks:
+            self._lock(shard, session_id, locks, None)
+            yield shard
+
+    def _lock(self, shard: Shard, session_id: str, locks: contextlib.ExitStack, timeout: float | None) -> None:
+        try:
+            shard.lock(locks, timeout)
+        except TimeoutError as error:
+            raise StoreUnavailableError(explain(error), session_id=session_id) from error
+
     def _live(self, session_id: str, address: Address) -> Record | None:
         record = self._load(session_id, address)
         return None if record is None or record.is_expired(self._clock.now()) else record
 
     def _load(self, session_id: str, address: Address) -> Record | None:
         path = self._shard(address.shard).path(address.file)
-        content = read_file(path)
+        try:
+            content = read_file(path)
+        except OSError as error:
+            raise _refusal(error, session_id, path) from error
         if content is None:
             require_folder(self._folder)
             return None
@@ -190,16 +221,18 @@ class SessionFiles:
         waiting: _Waiting = {}
         for place, item in enumerate(items):
             waiting.setdefault(address_of(item[0]).shard, deque()).append((place, item))
+        # None is as long as the lock itself allows.
+        patience = None if len(items) == 1 else _BATCH_PATIENCE
         while waiting:
-            self._save_some(waiting, answers)
+            self._save_some(waiting, answers, patience)
         return answers
 
-    def _save_some(self, waiting: _Waiting, answers: list[bool]) -> None:
+    def _save_some(self, waiting: _Waiting, answers: list[bool], patience: float | None) -> None:
         """Save what can be saved now, at least something, and take it from what waits."""
         with contextlib.ExitStack() as locks:
             drafts: dict[str, Draft] = {}
             confirmed = []
-            for shard in self._lock_some(waiting, locks):
+            for shard in self._lock_some(waiting, locks, patience):
                 for place, (session_id, record, expected) in _take(waiting, shard):
                     draft = drafts.get(session_id)
                     if draft is None:
@@ -213,7 +246,7 @@ class SessionFiles:
                         confirmed.append(draft.shard)
             self._publisher.publish(drafts.values(), confirmed)
 
-    def _lock_some(self, waiting: _Waiting, locks: contextlib.ExitStack) -> list[str]:
+    def _lock_some(self, waiting: _Waiting, locks: contextlib.ExitStack, patience: float | None) -> list[str]:
         """Lock the shards that are free, of those that something waits for; at least one."""
         held: list[str] = []
         for name in waiting:
@@ -224,7 +257,8 @@ class SessionFiles:
         # Only here is waited, while no other lock is held: so writers never wait for each other in a circle, and one
         # that is stuck holds up nobody but those who want its shard.
         first = next(iter(waiting))
-        self._shard(first).lock(locks)
+        shard = self._shard(first)
+        self._lock(shard, waiting[first][0][1][0], locks, 0 if patience and shard.is_stuck else patience)
         return [first]
 
     def _lock_if_free(self, name: str, locks: contextlib.ExitStack) -> bool:
@@ -286,7 +320,13 @@ def _take(waiting: _Waiting, shard: str) -> Iterator[tuple[int, _Save]]:
 
 def _inspect(path: str) -> tuple[str, Record] | None:
     """Return what is in a file among others; one that is damaged is no reason to give up the others."""
-    content = read_file(path)
+    try:
+        content = read_file(path)
+    except OSError as error:
+        if error.errno not in (*_NO_FILE, *_OF_ONE_FILE):
+            raise
+        _logger.warning("the session in %s cannot be read: %s", path, error.strerror)
+        return None
     if content is None:
         return None
     try:
@@ -298,3 +338,19 @@ def _inspect(path: str) -> tuple[str, Record] | None:
         _logger.warning("%s is not a session of its own: it is a copy of the file of session %r", path, session_id)
         return None
     return session_id, record
+
+
+def _refusal(error: OSError, session_id: str, path: str) -> Exception:
+    """Return the error for a file that cannot be read: of its session alone, unless it is about more than the file."""
+    if error.errno in _NO_FILE:
+        reason = f"there is no file that can be read ({error.strerror})"
+        return CorruptSessionError(reason, session_id=session_id, location=path)
+    if error.errno in _OF_ONE_FILE and os.access(Path(path).parent, os.R_OK | os.X_OK):
+        return StoreUnavailableError(explain(error), session_id=session_id)
+    return error
+
+
+def explain(error: OSError) -> str:
+    if error.strerror is None:
+        return str(error)
+    return error.strerror if error.filename is None else f"{error.strerror}: {error.filename}"

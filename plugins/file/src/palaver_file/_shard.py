@@ -42,6 +42,8 @@ class FolderLock:
         self._timeout = timeout
         # Threads queue here, so that at most one of them asks the file system again and again.
         self._among_threads = threading.Lock()
+        self.is_stuck = False
+        """Whether the last one who waited for it waited in vain."""
 
     @contextlib.contextmanager
     def held(self, timeout: float | None = None) -> Iterator[None]:
@@ -60,6 +62,7 @@ class FolderLock:
             descriptor = os.open(self._path, _LOCK_FILE, 0o600)
             try:
                 self._wait(descriptor, seconds, deadline)
+                self.is_stuck = False
                 try:
                     yield
                 finally:
@@ -77,6 +80,7 @@ class FolderLock:
             time.sleep(_POLL_SECONDS)
 
     def _not_free(self, seconds: float) -> TimeoutError:
+        self.is_stuck = self.is_stuck or seconds > 0
         reason = f"another writer has kept this lock for {seconds:g} s; look for a process that is stuck or suspended"
         return TimeoutError(errno.ETIMEDOUT, reason, self._path)
 
@@ -96,6 +100,11 @@ class Shard:
         self.temporaries = [self.path(name) for name in _TEMPORARY_NAMES]
         self._lock = FolderLock(folder, lock_timeout)
         self._is_known = False
+
+    @property
+    def is_stuck(self) -> bool:
+        """Whether the last one who waited for the lock waited in vain."""
+        return self._lock.is_stuck
 
     @contextlib.contextmanager
     def locked(self, timeout: float | None = None) -> Iterator[None]:

@@ -14,7 +14,7 @@ from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.lifecycle import Lifecycle
 from palaver.store import Capabilities, SessionStore
 from palaver.threads import Threads
-from palaver_file._files import SessionFiles
+from palaver_file._files import SessionFiles, explain
 from palaver_file._names import address_of
 
 if TYPE_CHECKING:
@@ -63,6 +63,9 @@ class FileSessionStore(SessionStore):
     _threads: Threads
     """There while the store is open."""
 
+    _gates: dict[str, asyncio.Lock]
+    """One for each shard, while the store is open."""
+
     def __init__(
         self,
         path: str | os.PathLike[str] = ".sessions",
@@ -72,7 +75,8 @@ class FileSessionStore(SessionStore):
     ) -> None:
         super().__init__(**options)
         self._path = _parse_path(path)
-        self._files = SessionFiles(Path(self._path), self.namespace, self.clock, _parse_timeout(lock_timeout))
+        self._lock_timeout = _parse_timeout(lock_timeout)
+        self._files = SessionFiles(Path(self._path), self.namespace, self.clock, self._lock_timeout)
         self._lifecycle = Lifecycle(repr(self))
 
     def __repr__(self) -> str:
@@ -89,16 +93,16 @@ class FileSessionStore(SessionStore):
         return (await self._run(self._files.read, [session_id]))[0]
 
     async def write(self, session_id: str, record: Record) -> None:
-        await self._run(self._files.write, [(session_id, record)])
+        await self._change(session_id, self._files.write, [(session_id, record)])
 
     async def destroy(self, session_id: str) -> None:
-        await self._run(self._files.destroy, session_id)
+        await self._change(session_id, self._files.destroy, session_id)
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        return (await self._run(self._files.swap, [(session_id, record, expected)]))[0]
+        return (await self._change(session_id, self._files.swap, [(session_id, record, expected)]))[0]
 
     async def remove(self, session_id: str, expected: str) -> bool:
-        return await self._run(self._files.remove, session_id, expected)
+        return await self._change(session_id, self._files.remove, session_id, expected)
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         starts = range(0, len(session_ids), _READS_AT_ONCE)
@@ -112,7 +116,7 @@ class FileSessionStore(SessionStore):
         return await self._run_by_shard(self._files.swap, items)
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
-        return await self._run(self._files.touch, session_id, expires_at)
+        return await self._change(session_id, self._files.touch, session_id, expires_at)
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
         for shard in await self._run(self._files.shards):
@@ -131,6 +135,7 @@ class FileSessionStore(SessionStore):
 
     async def _open(self) -> None:
         self._threads = Threads(_THREADS, "palaver-file")
+        self._gates = {}
         try:
             await self._threads.run(self._explain_errors, self._files.prepare)
         except BaseException:
@@ -144,6 +149,27 @@ class FileSessionStore(SessionStore):
         """Do a job in a thread, to its end."""
         self._lifecycle.require_open()
         return await self._threads.run(self._explain_errors, job, *arguments)
+
+    async def _change(self, session_id: str, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        """Change one session in a thread; of those that want one shard, one at a time has a thread to wait in."""
+        self._lifecycle.require_open()
+        gate = self._gates.setdefault(address_of(session_id).shard, asyncio.Lock())
+        if gate.locked():
+            await self._wait_for(gate, session_id)
+        else:
+            await gate.acquire()
+        try:
+            return await self._run(job, *arguments)
+        finally:
+            gate.release()
+
+    async def _wait_for(self, gate: asyncio.Lock, session_id: str) -> None:
+        try:
+            async with asyncio.timeout(self._lock_timeout):
+                await gate.acquire()
+        except TimeoutError as error:
+            reason = f"others have waited {self._lock_timeout:g} s before it for the same part of {self._path!r}"
+            raise StoreUnavailableError(reason, session_id=session_id) from error
 
     async def _run_all(self, job: Callable[[PartT], list[T]], parts: Sequence[PartT]) -> list[list[T]]:
         """Do a job for several parts at the same time, each in a thread and all to their end."""
@@ -170,8 +196,7 @@ class FileSessionStore(SessionStore):
         try:
             return job(*arguments)
         except OSError as error:
-            reason = str(error) if error.strerror is None else f"{error.strerror}: {error.filename}"
-            raise StoreUnavailableError(reason, store=repr(self)) from error
+            raise StoreUnavailableError(explain(error), store=repr(self)) from error
 
 
 def _answer(answer: T | BaseException) -> T:
