@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
-from palaver.errors import CorruptSessionError, StoreUnavailableError
+from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableError
 from palaver.record import SwapDecision, decide_swap
 from palaver_file._calendar import Calendar
 from palaver_file._disk import make_folder, read_file, remove_file, require_folder
@@ -206,7 +206,10 @@ class SessionFiles:
         try:
             content = read_file(path)
         except OSError as error:
-            raise _refusal(error, session_id, path) from error
+            refusal = _refusal(error, session_id, path)
+            if refusal is None:
+                raise
+            raise refusal from error
         if content is None:
             require_folder(self._folder)
             return None
@@ -340,14 +343,14 @@ def _inspect(path: str) -> tuple[str, Record] | None:
     return session_id, record
 
 
-def _refusal(error: OSError, session_id: str, path: str) -> Exception:
-    """Return the error for a file that cannot be read: of its session alone, unless it is about more than the file."""
+def _refusal(error: OSError, session_id: str, path: str) -> PalaverError | None:
+    """Return the error of a session whose file cannot be read; None when the failure is about more than this file."""
     if error.errno in _NO_FILE:
         reason = f"there is no file that can be read ({error.strerror})"
         return CorruptSessionError(reason, session_id=session_id, location=path)
     if error.errno in _OF_ONE_FILE and os.access(Path(path).parent, os.R_OK | os.X_OK):
         return StoreUnavailableError(explain(error), session_id=session_id)
-    return error
+    return None
 
 
 def explain(error: OSError) -> str:
