@@ -7,7 +7,7 @@ import pickle
 import pytest
 
 from palaver import errors
-from palaver.errors import PalaverError
+from palaver.errors import PalaverError, StoreUnavailableError, own_copy
 
 ALL = [getattr(errors, name) for name in errors.__all__]
 
@@ -44,3 +44,18 @@ def test_messages_name_the_facts() -> None:
     assert "one, two" in str(errors.DuplicateDriverError("x", distributions=("one", "two")))
     assert "7 bytes" in str(errors.SessionTooLargeError("a", size=7, limit=5))
     assert "in /a/b is damaged: torn" in str(errors.CorruptSessionError("torn", session_id="a", location="/a/b"))
+
+
+def test_an_error_that_several_callers_share_is_copied_where_it_can_be() -> None:
+    """One that cannot be copied is shared, and never becomes another error."""
+
+    class OddError(Exception):
+        def __init__(self, first: str, second: str) -> None:
+            super().__init__(first + second)
+
+    error, odd = StoreUnavailableError("no route"), OddError("a", "b")
+
+    assert own_copy(error) is not error
+    assert str(own_copy(error)) == "no route"
+    assert own_copy(error).__cause__ is error
+    assert own_copy(odd) is odd

@@ -40,7 +40,11 @@ class PalaverError(Exception):
 
 def own_copy(error: _ErrorT) -> _ErrorT:
     """Return a copy of an error that several callers share: a traceback belongs to one task alone."""
-    own = copy.copy(error)
+    try:
+        own = copy.copy(error)
+    except TypeError:
+        # Its constructor takes something else than its `args`: better shared than replaced by another error.
+        return error
     own.__cause__ = error
     return own
 

@@ -196,3 +196,36 @@ def test_write_that_stops_half_way(folder: Path) -> None:
     )
     assert (done.stdout.split(), done.stderr) == (["OSError", "OSError", "True", "None"], "")
     assert list(folder.rglob("unfinished*")) == []
+
+
+MANY_TURNS = """
+import asyncio, resource, sys
+from palaver import Sessions
+from palaver_file import FileSessionStore
+
+async def main(folder):
+    async with Sessions(FileSessionStore(folder)) as sessions:
+        async def turn(number):
+            async with sessions.turn(f"u:{number}") as session:
+                session.set_state(n=1)
+
+        others = [open(folder + "/other", "a") for _ in range(130)]
+        resource.setrlimit(resource.RLIMIT_NOFILE, (180, 180))
+        await asyncio.gather(*map(turn, range(300)))
+        print(len([session_id async for session_id in sessions.store.scan()]))
+        for file in others:
+            file.close()
+
+asyncio.run(main(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no limit that a process can set")
+def test_few_files_may_be_open(folder: Path) -> None:
+    """A process near its limit of open files saves fewer sessions at a time, and all of them."""
+    folder.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-W", "error", "-c", MANY_TURNS, str(folder)], check=False, capture_output=True, text=True
+    )
+
+    assert (done.stdout, done.stderr) == ("300\n", "")

@@ -69,6 +69,13 @@ class SessionFiles:
         self._clock = clock
         self._lock_timeout = lock_timeout
         self._shards: dict[str, Shard] = {}
+        self._shards_at_once = _SHARDS_AT_ONCE
+        self._files_at_once = MOST_AT_ONCE
+
+    def open_fewer_files(self) -> None:
+        """Halve how many files a save has open, for the process has reached its limit."""
+        self._shards_at_once = max(1, self._shards_at_once // 2)
+        self._files_at_once = max(1, self._files_at_once // 2)
 
     def prepare(self) -> None:
         """Make the folder, prove that files can be made and locked in it, and remove what a crash has left."""
@@ -116,7 +123,11 @@ class SessionFiles:
             if live is None or live.version != expected:
                 return False
             remove_file(shard.path(address.file))
-            shard.sync()
+            try:
+                shard.sync()
+            except OSError as error:
+                # Not to be repeated: the next answer would be that somebody else has removed it.
+                raise StoreUnavailableError(explain(error), session_id=session_id) from error
             self._calendar.unmark(address.file, live.expires_at)
         return True
 
@@ -236,7 +247,7 @@ class SessionFiles:
             drafts: dict[str, Draft] = {}
             confirmed = []
             for shard in self._lock_some(waiting, locks, patience):
-                for place, (session_id, record, expected) in _take(waiting, shard):
+                for place, (session_id, record, expected) in _take(waiting, shard, self._files_at_once):
                     draft = drafts.get(session_id)
                     if draft is None:
                         draft = drafts[session_id] = self._draft(session_id)
@@ -253,7 +264,7 @@ class SessionFiles:
         """Lock the shards that are free, of those that something waits for; at least one."""
         held: list[str] = []
         for name in waiting:
-            if len(held) < _SHARDS_AT_ONCE and self._lock_if_free(name, locks):
+            if len(held) < self._shards_at_once and self._lock_if_free(name, locks):
                 held.append(name)
         if held:
             return held
@@ -308,13 +319,13 @@ class SessionFiles:
         return found is not None and found[1].is_expired(self._clock.now())
 
 
-def _take(waiting: _Waiting, shard: str) -> Iterator[tuple[int, _Save]]:
+def _take(waiting: _Waiting, shard: str, most: int) -> Iterator[tuple[int, _Save]]:
     """Take what waits for a shard, in order, for not more sessions than can be written in it at the same time."""
     queue = waiting[shard]
     sessions: set[str] = set()
     while queue:
         session_id = queue[0][1][0]
-        if session_id not in sessions and len(sessions) == MOST_AT_ONCE:
+        if session_id not in sessions and len(sessions) >= most:
             return
         sessions.add(session_id)
         yield queue.popleft()

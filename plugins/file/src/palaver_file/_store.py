@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import itertools
 import os
 import threading
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar, TypeVarTuple, Unpack
 
@@ -41,6 +43,10 @@ the disk one after another, so not too many."""
 
 _SAVES_AT_ONCE: Final = 8
 """In so many threads at most is a batch saved, in two folders each: while some wait for the disk, others make files."""
+
+
+_TOO_MANY_FILES: Final = (errno.EMFILE, errno.ENFILE)
+_PAUSE_SECONDS: Final = 0.01
 
 
 class FileSessionStore(SessionStore):
@@ -193,10 +199,16 @@ class FileSessionStore(SessionStore):
 
     def _explain_errors(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
         """Do a job; the one place where the errors of the file system become those of the contract."""
-        try:
-            return job(*arguments)
-        except OSError as error:
-            raise StoreUnavailableError(explain(error), store=repr(self)) from error
+        deadline = time.monotonic() + self._lock_timeout
+        while True:
+            try:
+                return job(*arguments)
+            except OSError as error:
+                # The process may have few files left to open, and most of them are soon closed again.
+                if error.errno not in _TOO_MANY_FILES or time.monotonic() >= deadline:
+                    raise StoreUnavailableError(explain(error), store=repr(self)) from error
+            self._files.open_fewer_files()
+            time.sleep(_PAUSE_SECONDS)
 
 
 def _answer(answer: T | BaseException) -> T:
