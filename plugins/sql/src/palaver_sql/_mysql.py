@@ -49,12 +49,24 @@ _MAX_PAYLOAD_BYTES: Final = 2**23 - 2**14
 _ROWS: Final = 500
 _BYTES: Final = 2**22
 
-# What an own connection begins with. The last setting is MariaDB's; MySQL has another one, for reading only.
+# What an own connection begins with. Of the limits, one is MariaDB's; MySQL has another one, for reading only.
 _ISOLATION: Final = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
-_LIMITS: Final = (
+_SETTINGS: Final = (
     "SET SESSION innodb_lock_wait_timeout = {seconds}"
     " /*M!100101 , SESSION max_statement_time = {exact} */ /*!50708 , SESSION max_execution_time = {milliseconds} */"
 )
+
+# Set by asyncmy, before SQLAlchemy looks which quotes there are.
+_SQL_MODE: Final = "SET SESSION sql_mode = 'STRICT_TRANS_TABLES,NO_ENGINE_SUBSTITUTION'"
+
+# asyncmy writes values into statements, with backslashes before quotes. In these modes a value becomes another one, or
+# ends early; in these character sets a backslash may be the second byte of a character.
+_WRONG_MODES: Final = frozenset({"NO_BACKSLASH_ESCAPES", "EMPTY_STRING_IS_NULL"})
+_WRONG_CHARSETS: Final = frozenset({"big5", "cp932", "gb18030", "gbk", "sjis"})
+_CHARSETS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8"})
+
+# https://dev.mysql.com/doc/dev/mysql-server/latest/mysql__com_8h.html: SERVER_STATUS_NO_BACKSLASH_ESCAPES
+_NO_BACKSLASH_ESCAPES: Final = 0x200
 
 _DUPLICATE: Final = 1062
 
@@ -137,15 +149,25 @@ class MySQL:
         if self._engine is not None:
             # The schema is translated already.
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
-            return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=False)
+            return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=False)
         seconds = self._timeouts.statement
-        limits = _LIMITS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
-        engine = open_engine(self._url, [_ISOLATION, limits], binary_prefix=True, **self._arguments)
-        return ServerConnections(engine, self._timeouts, _Asyncmy(), is_own=True)
+        settings = _SETTINGS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
+        arguments = {"binary_prefix": True, "init_command": _SQL_MODE, **self._arguments}
+        engine = open_engine(self._url, lambda _: [_ISOLATION, settings], **arguments)
+        return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=True)
 
     def prepare(self, connection: Connection) -> None:
-        """Refuse a server that does not take a payload of the largest size."""
-        packet = connection.exec_driver_sql("SELECT @@max_allowed_packet").scalar() or 0
+        """Refuse connections on which values do not arrive as they are, and a server that takes small payloads only."""
+        variables = "SELECT @@max_allowed_packet, @@sql_mode, @@character_set_client"
+        packet, modes, charset = connection.exec_driver_sql(variables).one()
+        wrong = sorted(_WRONG_MODES.intersection(modes.upper().split(",")))
+        if wrong:
+            raise _wrong_mode(wrong[0], self.location)
+        if charset in _WRONG_CHARSETS:
+            raise StoreUnavailableError(
+                f"its connections use the character set {charset}; create the engine with charset=utf8mb4",
+                store=self.location,
+            )
         if packet < _PACKET:
             raise StoreUnavailableError(
                 f"its max_allowed_packet is {packet}; set it to at least {_PACKET}", store=self.location
@@ -187,7 +209,23 @@ class MySQL:
         return {name: kind for name, kind in _ARGUMENTS.items() if name in there} | _TLS
 
 
+def _wrong_mode(mode: str, location: str) -> StoreUnavailableError:
+    return StoreUnavailableError(
+        f"its sql_mode has {mode}, with which values would be stored wrong; remove it on the server, or for the engine:"
+        " connect_args={'init_command': \"SET SESSION sql_mode = 'STRICT_TRANS_TABLES'\"}",
+        store=location,
+    )
+
+
 class _Asyncmy:
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    def check(self, connection: Any) -> None:
+        # The server tells it with each answer, so that a connection made later, or changed by others, is found out.
+        if connection.server_status & _NO_BACKSLASH_ESCAPES:
+            raise _wrong_mode("NO_BACKSLASH_ESCAPES", self._location)
+
     def is_ended(self, connection: Any) -> bool:
         # The second is not documented: without it, a connection that the server has closed is found out by its use.
         return not connection.connected or bool(getattr(connection, "_stream_broken", False))
@@ -196,14 +234,21 @@ class _Asyncmy:
         connection.close()
 
 
+def _charset(text: str) -> str:
+    if text.lower() not in _CHARSETS:
+        raise ValueError(text)
+    return text
+
+
 # What the client library knows in a URL, and is not the store's business; those of TLS as SQLAlchemy calls them.
 _TLS: Final[dict[str, Callable[[str], Any]]] = {
     **dict.fromkeys(("ssl_ca", "ssl_capath", "ssl_cert", "ssl_cipher", "ssl_key"), str),
     "ssl_check_hostname": flag_as_text,
 }
 _ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {
-    **dict.fromkeys(("charset", "database", "host", "password", "program_name", "sql_mode", "user"), str),
+    **dict.fromkeys(("database", "host", "password", "program_name", "user"), str),
     **dict.fromkeys(("read_default_file", "read_default_group", "server_public_key", "unix_socket"), str),
+    "charset": _charset,
     "local_infile": flag_as_text,
     "use_unicode": flag_as_text,
     "max_allowed_packet": count,

@@ -59,6 +59,7 @@ _SCHEMA_LOCK: Final = 0x70616C61766572
 # made its plan when there was little in it, would rather read a whole namespace for each page of a scan.
 _SETTINGS: Final = {
     "default_transaction_isolation": "read committed",
+    "standard_conforming_strings": "on",
     "enable_seqscan": "off",
     "enable_bitmapscan": "off",
 }
@@ -135,14 +136,20 @@ class PostgreSQL:
         return (self._client.Error,)
 
     def connect(self) -> ServerConnections:
-        client = _Asyncpg() if self._is_asyncpg else _Psycopg()
+        client = _Asyncpg() if self._is_asyncpg else _Psycopg(self.location)
         if self._engine is not None:
             # The schema is translated already.
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
             return ServerConnections(engine, self._timeouts, client, is_own=False)
-        settings = {"statement_timeout": f"{round(self._timeouts.statement * 1000)}ms", **_SETTINGS}
+        milliseconds = round(self._timeouts.statement * 1000)
+        # A little less for a lock, so that the error says that it was one.
+        locks = max(1, milliseconds * 9 // 10)
+        settings = {"statement_timeout": f"{milliseconds}ms", "lock_timeout": f"{locks}ms", **_SETTINGS}
         calls = ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
-        engine = open_engine(self._url, [f"SELECT {calls}"], **self._arguments)
+        # Behind a pooler such as PgBouncer, the process that answers is not the one that greeted, and goes to another
+        # program next, with our settings. There we set none: the server's own hold, as for a given engine.
+        statement = f"SELECT {calls} WHERE pg_backend_pid() = "
+        engine = open_engine(self._url, lambda raw: [statement + str(client.pid(raw))], **self._arguments)
         return ServerConnections(engine, self._timeouts, client, is_own=True)
 
     def prepare(self, connection: Connection) -> None:
@@ -193,6 +200,12 @@ class PostgreSQL:
 
 
 class _Asyncpg:
+    def check(self, connection: Any) -> None:
+        """All values go beside the statements: no setting gives them another meaning."""
+
+    def pid(self, connection: Any) -> int:
+        return int(connection.get_server_pid())
+
     def is_ended(self, connection: Any) -> bool:
         return bool(connection.is_closed())
 
@@ -202,6 +215,22 @@ class _Asyncpg:
 
 class _Psycopg:
     """Nobody listens to a connection that is not in use: only its socket knows that it has ended."""
+
+    def __init__(self, location: str) -> None:
+        self._location = location
+
+    def check(self, connection: Any) -> None:
+        # Values go beside the statements, but libpq doubles the backslashes of bytes all the same. The server tells of
+        # this setting whenever it changes.
+        if connection.info.parameter_status("standard_conforming_strings") == "off":
+            raise StoreUnavailableError(
+                "its standard_conforming_strings is off, with which psycopg would store payloads wrong; set it to on"
+                " for this database or user, or use asyncpg",
+                store=self._location,
+            )
+
+    def pid(self, connection: Any) -> int:
+        return int(connection.info.backend_pid)
 
     def is_ended(self, connection: Any) -> bool:
         if connection.closed:

@@ -72,6 +72,14 @@ class Timeouts:
 class Client(Protocol):
     """What a client library does in its own way with one of its connections."""
 
+    def check(self, connection: Any) -> None:
+        """Refuse a connection on which statements would mean something else, as far as that is known without asking.
+
+        Raises:
+            StoreUnavailableError: its settings are wrong.
+        """
+        ...
+
     def is_ended(self, connection: Any) -> bool:
         """Tell whether the server has closed it, as far as that is known without asking."""
         ...
@@ -104,6 +112,7 @@ class ServerConnections:
         # first try, for seconds, to make peace with a server that does not answer.
         breaking = asyncio.get_running_loop().call_later(limit, self._client.abort, _raw(connection))
         try:
+            self._client.check(_raw(connection))
             async with asyncio.timeout(limit + _GRACE):
                 return await connection.run_sync(work)
         except DBAPIError as error:
@@ -135,8 +144,8 @@ class ServerConnections:
             return connection
 
 
-def open_engine(url: URL, settings: Iterable[str], **connect_args: Any) -> AsyncEngine:
-    """Return an engine whose connections begin with those settings; nothing is connected yet."""
+def open_engine(url: URL, settings: Callable[[Any], Iterable[str]], **connect_args: Any) -> AsyncEngine:
+    """Return an engine whose connections begin with the settings for that connection; nothing is connected yet."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
     engine = create_async_engine(
@@ -153,7 +162,7 @@ def open_engine(url: URL, settings: Iterable[str], **connect_args: Any) -> Async
     @event.listens_for(engine.sync_engine, "connect")
     def begin(connection: Any, _: object) -> None:
         cursor = connection.cursor()
-        for setting in settings:
+        for setting in settings(connection.driver_connection):
             cursor.execute(setting)
         cursor.close()
         connection.commit()
