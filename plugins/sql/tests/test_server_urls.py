@@ -96,9 +96,9 @@ def test_unknown_options_and_values_are_named(url: str, name: str) -> None:
 @pytest.mark.parametrize("url", ["postgresql://h/db", "postgresql+psycopg://h/db", "mysql://h/db"])
 def test_unknown_option_names_those_that_there_are(url: str) -> None:
     """The error names the options of the store and of the client library, and guesses which one was meant."""
-    with pytest.raises(InvalidOptionError, match=r"did you mean 'ttl'\?.* ttl, namespace, table, .* port,"):
+    with pytest.raises(InvalidOptionError, match=r"did you mean 'ttl'\?.* namespace,.* port,.* table, .* ttl"):
         open_store(f"{url}?tlt=1")
-    with pytest.raises(InvalidOptionError, match=r"unknown.*namespace.*table.*timeout"):
+    with pytest.raises(InvalidOptionError, match="did you mean 'timeout'"):
         open_store(url, timeot=1)
 
 

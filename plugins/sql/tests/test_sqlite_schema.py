@@ -150,3 +150,15 @@ async def test_damaged_row_holds_no_snapshot(query: Query, url: str, value: str)
 async def _scan_in_part(store: SQLSessionStore) -> None:
     async for _ in store.scan():
         return
+
+
+@pytest.mark.parametrize("value", ["'soon'", "1.5", "x'01'"])
+async def test_purge_leaves_a_damaged_expiry(query: Query, url: str, value: str) -> None:
+    """What is no expiry has not expired: a purge leaves the row to whoever looks at it, and a clear removes it."""
+    async with SQLSessionStore(url) as store:
+        await store.write_many([("a", make(expires_at=1)), ("b", make(expires_at=1))])
+        await query(f"UPDATE palaver_sessions SET expires_at = {value} WHERE session_id = 'b'")
+        assert await store.purge() == 1
+        assert await query("SELECT session_id FROM palaver_sessions") == [("b",)]
+        assert await store.clear() == 1
+        assert await query("SELECT session_id FROM palaver_sessions") == []

@@ -2,30 +2,22 @@
 
 from __future__ import annotations
 
-from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver.errors import InvalidOptionError
+from palaver.urls import unknown_option
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Callable, Mapping
 
     from sqlalchemy import URL
 
-__all__ = ("check_address", "count", "flag", "flag_as_text", "port", "ports", "take_options", "unknown_option")
+__all__ = ("check_address", "count", "flag", "flag_as_text", "port", "ports", "take_options")
 
 STORE_OPTIONS: Final = ("ttl", "namespace", "table", "schema", "connect_timeout", "timeout")
 """What is the store's in a URL, and not the client library's."""
 
 _LAST_PORT: Final = 65_535
-
-
-def unknown_option(name: str, known: Iterable[str], client: str) -> InvalidOptionError:
-    """Return the error for an option in a URL that neither the store nor the client library knows."""
-    others = sorted(set(known) - set(STORE_OPTIONS))
-    guess = "".join(f"did you mean {near!r}? " for near in get_close_matches(name, [*STORE_OPTIONS, *others], n=1))
-    there = f"there are {', '.join(STORE_OPTIONS)}, and for {client} {', '.join(others)}"
-    return InvalidOptionError(f"unknown; {guess}{there}", option=name)
 
 
 def take_options(url: URL, kinds: Mapping[str, Callable[[str], Any]]) -> tuple[URL, dict[str, Any]]:
@@ -43,18 +35,18 @@ def take_options(url: URL, kinds: Mapping[str, Callable[[str], Any]]) -> tuple[U
     """
     arguments = {}
     for name, text in url.query.items():
-        value = _convert(name, text, _kind(url, kinds, name))
+        value = _convert(name, text, _kind(kinds, name))
         if not isinstance(value, str | tuple):
             arguments[name] = value
     return url.difference_update_query(arguments), arguments
 
 
-def _kind(url: URL, kinds: Mapping[str, Callable[[str], Any]], name: str) -> Callable[[str], Any]:
+def _kind(kinds: Mapping[str, Callable[[str], Any]], name: str) -> Callable[[str], Any]:
     if name in kinds:
         return kinds[name]
     if name in STORE_OPTIONS:
         raise InvalidOptionError("it is the store's: give it by keyword, or open the URL by open_store()", option=name)
-    raise unknown_option(name, kinds, url.get_driver_name())
+    raise unknown_option(name, [*STORE_OPTIONS, *kinds])
 
 
 def _convert(name: str, text: str | tuple[str, ...], kind: Callable[[str], Any]) -> Any:

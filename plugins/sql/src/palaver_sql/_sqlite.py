@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 from urllib.parse import unquote
 
-from sqlalchemy import create_engine, delete, select, true
+from sqlalchemy import and_, create_engine, delete, func, or_, select, true
 from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.pool import QueuePool
@@ -25,7 +25,7 @@ from palaver.due import due_at
 from palaver.errors import InvalidOptionError
 from palaver.record import ABSENT
 from palaver.threads import Threads
-from palaver_sql._options import unknown_option
+from palaver.urls import unknown_option
 from palaver_sql._statements import PAGE_SIZE, PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
@@ -230,6 +230,10 @@ class _Statements(Statements):
         self._select_listed = _SELECT.format(table=table.name)
         self._replace_listed = _REPLACE.format(table=table.name)
         self._replace_and_mark = _REPLACE_AND_MARK.format(table=table.name)
+        # A damaged expiry has not expired, whatever SQLite makes of the comparison: only `clear` removes its row.
+        is_expiry = func.typeof(table.c.expires_at).in_(["integer", "null"])
+        self._remove_expired = self._remover(and_(self._expired, is_expiry))
+        self._remove_live = self._remover(or_(self._live, ~is_expiry))
         self._first_keys = _KEYS.format(table=table.name, limit=PAGE_SIZE, start=">= CAST(? AS TEXT)")
         self._keys_after_text = _KEYS.format(table=table.name, limit=PAGE_SIZE, start="> CAST(? AS TEXT)")
         self._keys_after_blob = _KEYS.format(table=table.name, limit=PAGE_SIZE, start="> ?")
@@ -383,7 +387,7 @@ def _set_up(connection: sqlite3.Connection) -> None:
 def _checked_options(url: URL) -> dict[str, Any]:
     for name, value in url.query.items():
         if name not in _URL_OPTIONS:
-            raise unknown_option(name, _URL_OPTIONS, "sqlite")
+            raise unknown_option(name, ["table", *_URL_OPTIONS])
         if not isinstance(value, str):
             raise InvalidOptionError("it stands in the URL twice", option=name)
     options: dict[str, Any] = dict(url.query)
