@@ -150,6 +150,43 @@ async def test_log_that_fills_the_disk(tiny_disk: Path) -> None:
         assert await other.read("a") == record
 
 
+async def test_damaged_page_of_the_file(file: Path, url: str) -> None:
+    """Sessions on a page that cannot be read are errors that name them, alone or in a batch; all others are served."""
+    records = {f"session {number:02}": make(bytes(2000)) for number in range(40)}
+    async with SQLSessionStore(url) as store:
+        for item in records.items():
+            await store.write(*item)
+    assert await asyncio.to_thread(damage_page_with, file, b"session 20") > 0
+    async with SQLSessionStore(url) as store:
+        answers = await asyncio.gather(*(store.read(session_id) for session_id in records), return_exceptions=True)
+        lost = {error.session_id for error in answers if isinstance(error, StoreUnavailableError)}
+        assert "session 20" in lost
+        assert len(lost) < 4
+        for session_id, answer in zip(records, answers, strict=True):
+            assert session_id in lost or answer == records[session_id]
+        swaps = [(session_id, make(), record.version) for session_id, record in records.items()]
+        for call in (store.read_many(list(records)), store.swap_many(swaps)):
+            with pytest.raises(StoreUnavailableError, match="the file is damaged") as caught:
+                await call
+            assert caught.value.session_id in lost
+        assert all(await store.swap_many([swap for swap in swaps if swap[0] not in lost]))
+
+
+def damage_page_with(file: Path, text: bytes) -> int:
+    """Make the page with a row unreadable; return how many pages that are."""
+    content = bytearray(file.read_bytes())
+    size = 4096
+    leaves = [
+        start
+        for start in range(size, len(content), size)
+        if content[start] == 0x0D and text in content[start : start + size]  # the kind of a page with rows
+    ]
+    for start in leaves:
+        content[start] = 0xFF
+    file.write_bytes(content)
+    return len(leaves)
+
+
 async def test_errors_do_not_quote_what_is_stored(query: Query, url: str, caplog: pytest.LogCaptureFixture) -> None:
     """Whatever fails, no payload and no id of others is in the error, its causes or the log."""
     caplog.set_level("DEBUG")

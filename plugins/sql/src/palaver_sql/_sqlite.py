@@ -18,11 +18,11 @@ from urllib.parse import unquote
 
 from sqlalchemy import and_, create_engine, delete, func, or_, select, true
 from sqlalchemy.dialects.sqlite import insert
-from sqlalchemy.exc import OperationalError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
 from palaver.due import due_at
-from palaver.errors import InvalidOptionError
+from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.record import ABSENT
 from palaver.threads import Threads
 from palaver.urls import unknown_option
@@ -239,8 +239,31 @@ class _Statements(Statements):
         self._keys_after_blob = _KEYS.format(table=table.name, limit=PAGE_SIZE, start="> ?")
 
     def select(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
-        rows = connection.exec_driver_sql(self._select_listed, (self._namespace, json.dumps(list(session_ids)))).all()
+        wanted = list(session_ids)
+        try:
+            rows = connection.exec_driver_sql(self._select_listed, (self._namespace, json.dumps(wanted))).all()
+        except DatabaseError as error:
+            if _code(error.orig) != sqlite3.SQLITE_CORRUPT:
+                raise
+            return self._select_from_damaged_file(connection, wanted, error)
         return {row[0]: self._record(*row) for row in rows}
+
+    def _select_from_damaged_file(
+        self, connection: Connection, wanted: list[str], error: DatabaseError
+    ) -> dict[str, Record]:
+        """Look for each session by itself: a page of the file that is damaged has some of them, and others have not.
+
+        Raises:
+            StoreUnavailableError: about the first session that cannot be read.
+        """
+        if len(wanted) == 1:
+            raise StoreUnavailableError(
+                self._dialect.explain(error.orig), store=self._dialect.location, session_id=wanted[0]
+            ) from error
+        found: dict[str, Record] = {}
+        for session_id in wanted:
+            found |= self.select(connection, [session_id])
+        return found
 
     def _is_healthy(self) -> ColumnElement[bool]:
         return true()  # a row is looked at before, under the lock
@@ -260,6 +283,14 @@ class _Statements(Statements):
             self._store(connection, records)
 
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
+        try:
+            return self._swap(connection, swaps)
+        except DatabaseError as error:
+            if _code(error.orig) == sqlite3.SQLITE_CORRUPT:
+                self.select(connection, [session_id for session_id, _, _ in swaps])  # raises the error of a session
+            raise
+
+    def _swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
         if _are_replacements(swaps):
             with suppress(_UndecidedError), transaction(connection, _BEGIN):
                 self._replace_all(connection, swaps)
