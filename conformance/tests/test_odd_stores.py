@@ -164,7 +164,7 @@ class Restless(HonestHarness):
         def live(self, session_id: str) -> Record | None:
             record = super().live(session_id)
             if record is None:
-                self.remove(session_id)
+                self.discard(session_id)
                 return None
             return Record(bytes(bytearray(record.payload)), "".join([*record.version]), record.expires_at)
 

@@ -79,6 +79,10 @@ class TracedStore:
         """Call `swap`."""
         return self._checked_bool(await self.call("swap", session_id, record, expected))
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        """Call `remove`."""
+        return self._checked_bool(await self.call("remove", session_id, expected))
+
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         """Call `touch`."""
         return self._checked_bool(await self.call("touch", session_id, expires_at))

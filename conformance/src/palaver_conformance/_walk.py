@@ -27,7 +27,7 @@ EXPECTED: Final = ("live", "live", "live", "absent", "former", "wrong", "again")
 
 _VERBS: Final = {
     "read": 6, "write": 8, "destroy": 4, "swap": 6, "touch": 4, "read_many": 2, "write_many": 2, "swap_many": 3,
-    "scan": 2, "scan_and_change": 1, "purge": 1, "clear": 0.2, "clock": 1.5, "deadline": 2, "reopen": 0.5,
+    "remove": 1, "scan": 2, "scan_and_change": 1, "purge": 1, "clear": 0.2, "clock": 1.5, "deadline": 2, "reopen": 0.5,
 }  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def random_operations(random: Random, count: int, ids: Sequence[str], declared: 
 
 def _is_declared(verb: str, declared: Capabilities) -> bool:
     needs = {
+        "remove": ("swap",),
         "read_many": ("batch",),
         "write_many": ("batch",),
         "swap_many": ("batch", "swap"),
@@ -51,7 +52,7 @@ def _is_declared(verb: str, declared: Capabilities) -> bool:
 
 
 def _operation(random: Random, verb: str, ids: Sequence[str], payloads: Sequence[bytes]) -> Operation:
-    many = 1 if verb in ("read", "write", "destroy", "swap", "touch") else random.randrange(1, 6)
+    many = 1 if verb in ("read", "write", "destroy", "swap", "remove", "touch") else random.randrange(1, 6)
     lives = random.choice(CLOCK_MOVES) if verb == "clock" else random.choice(LIVES)
     return Operation(
         verb,

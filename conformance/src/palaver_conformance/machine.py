@@ -116,6 +116,12 @@ class StoreMachine(RuleBasedStateMachine):
         if self._fits(item):
             self._perform(Operation("swap", store, items=(item,)))
 
+    @precondition(lambda self: self._declares("swap"))
+    @rule(store=_STORES, item=_ITEMS)
+    def remove(self, store: int, item: WriteItem) -> None:
+        """Remove."""
+        self._perform(Operation("remove", store, items=(item,)))
+
     @precondition(lambda self: self._declares("touch"))
     @rule(store=_STORES, session_id=_IDS, lives=_LIVES)
     def touch(self, store: int, session_id: str, lives: int | None) -> None:
@@ -216,7 +222,8 @@ class StoreMachine(RuleBasedStateMachine):
     def _undeclared(self) -> list[str]:
         verbs = ("swap", "touch", "scan", "purge", "clear")
         batch = [] if self._declares("batch") else ["read_many", "write_many", "swap_many"]
-        return [*(verb for verb in verbs if not self._declares(verb)), *batch]
+        remove = [] if self._declares("swap") else ["remove"]
+        return [*(verb for verb in verbs if not self._declares(verb)), *remove, *batch]
 
     def _perform(self, operation: Operation) -> None:
         # Counted also when idle: what Hypothesis draws may depend on nothing else.

@@ -107,6 +107,21 @@ class Stage:
         wins = self._decide(store, *swap)
         self.ground.equal(await store.swap(*swap), wins, "swap to answer", item.session_id)
 
+    async def _remove(self, store: TracedStore, operation: Operation) -> None:
+        item = operation.items[0]
+        session_id = item.session_id
+        if not self.declared.swap:
+            await self._refused(store, "remove", session_id, self.ground.version())
+            return
+        await self._settle(store, session_id)
+        expected = self._expected(store, item)
+        version = self.ground.version() if expected is ABSENT else expected
+        live = self._live(store, session_id)
+        is_removed = live is not None and live.version == version
+        self.ground.equal(await store.remove(session_id, version), is_removed, "remove to answer", session_id)
+        if is_removed:
+            self._model(store).drop(session_id)
+
     async def _touch(self, store: TracedStore, operation: Operation) -> None:
         session_id = operation.ids[0]
         expires_at = self._expiry(operation.lives)

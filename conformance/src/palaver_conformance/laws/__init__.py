@@ -21,6 +21,7 @@ _FAMILIES: Final = (
     "isolation",
     "expiry",
     "swap",
+    "remove",
     "batch",
     "touch",
     "scan",

@@ -34,7 +34,8 @@ def verbs_on_a_session(ground: Ground) -> list[str]:
     """Return the verbs that the store has and that name sessions."""
     declared = ground.capabilities
     verbs = ["read", "write", "destroy"]
-    verbs += [verb for verb in ("swap", "touch") if getattr(declared, verb)]
+    verbs += ["swap", "remove"] if declared.swap else []
+    verbs += ["touch"] if declared.touch else []
     verbs += ["read_many", "write_many"] if declared.batch else []
     return verbs + (["swap_many"] if declared.batch and declared.swap else [])
 
@@ -56,6 +57,7 @@ class Change:
             "write": ((session_id, new), new),
             "destroy": ((session_id,), None),
             "swap": ((session_id, new, self.old.version), new),
+            "remove": ((session_id, self.old.version), None),
             "touch": ((session_id, later), touched),
             "read_many": (([session_id, beside],), self.old),
             "write_many": (([(session_id, new), (beside, new)],), new),

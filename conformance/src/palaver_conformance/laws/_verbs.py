@@ -23,6 +23,7 @@ def declared_verbs(ground: Ground, session_id: str = "a", payload: bytes = b"new
         (True, "write", (session_id, record)),
         (True, "destroy", (session_id,)),
         (declared.swap, "swap", (session_id, record, ABSENT)),
+        (declared.swap, "remove", (session_id, "of nobody")),
         (declared.touch, "touch", (session_id, None)),
         (declared.batch, "read_many", ([session_id],)),
         (declared.batch, "write_many", ([(session_id, record)],)),
@@ -70,6 +71,8 @@ async def expect_gone_everywhere(ground: Ground, store: TracedStore, session_id:
     if ground.capabilities.swap:
         won = await store.swap(session_id, ground.record(b"loser"), version)
         ground.check(not won, expected="swap from the old version to be refused", got="True", ids=(session_id,))
+        won = await store.remove(session_id, version)
+        ground.check(not won, expected="remove from the old version to be refused", got="True", ids=(session_id,))
         await store.expect(session_id, None)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from palaver.errors import CorruptSessionError
 from palaver.record import ABSENT, Record
 from palaver_conformance._law import law
 from palaver_conformance._payloads import HOSTILE, random_bytes
@@ -11,6 +12,7 @@ from palaver_conformance._payloads import HOSTILE, random_bytes
 if TYPE_CHECKING:
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
+    from palaver_conformance.harness import Corrupts
 
 
 @law("BATCH-01", proves=("BATCH-01",), needs=("batch",), catches=("batch-order", "batch-skips-missing"))
@@ -211,6 +213,28 @@ async def batches_and_single_calls(ground: Ground) -> None:
         await _expect_read(ground, store, ids, expected)
         for session_id in ids:
             await store.expect(session_id, expected.get(session_id))
+
+
+@law("BATCH-11", proves=("BATCH-04",), needs=("batch",), hooks=("corrupt",), catches=("batch-blames-nobody",))
+async def one_bad_item_spoils_no_other(ground: Ground) -> None:
+    """An item that is damaged is named by the error of its batch, and all others can be read, saved and destroyed."""
+    harness: Corrupts = ground.harness  # type: ignore[assignment]
+    store = await ground.open()
+    records = {session_id: ground.record(session_id.encode()) for session_id in ("a", "bad", "c")}
+    await store.write_many(list(records.items()))
+    await harness.corrupt(ground.location, "", "bad")
+    error = await store.refuses(CorruptSessionError, "read_many", ["a", "bad", "c"])
+    ground.equal(error.session_id, "bad", "the error of read_many to name the session:", "bad")
+    if ground.capabilities.swap:
+        swaps = [(session_id, ground.record(b"new"), record.version) for session_id, record in records.items()]
+        error = await store.refuses(CorruptSessionError, "swap_many", swaps)
+        ground.equal(error.session_id, "bad", "the error of swap_many to name the session:", "bad")
+        others = [swap for swap in swaps if swap[0] != "bad"]
+        ground.equal(await store.swap_many(others), [True, True], "swap_many of the others to answer")
+        records |= {session_id: record for session_id, record, _ in others}
+    await _expect_read(ground, store, ["a", "c"], records)
+    await store.destroy("bad")
+    await _expect_read(ground, store, ["a", "bad", "c"], {"a": records["a"], "c": records["c"]})
 
 
 async def _expect_read(

@@ -91,6 +91,7 @@ async def options_are_kept(ground: Ground) -> None:
         "undeclared-foreign-error",
         "undeclared-scan-empty",
         "undeclared-swap-many",
+        "undeclared-remove",
     ),
 )
 async def undeclared_verbs_are_refused(ground: Ground) -> None:
@@ -124,6 +125,7 @@ def _undeclared(ground: Ground) -> list[tuple[str, tuple[Any, ...]]]:
     verbs: list[tuple[bool, str, tuple[Any, ...]]] = [
         (declared.swap, "swap", ("a", new, ABSENT)),
         (declared.swap, "swap", ("b", new, ABSENT)),
+        (declared.swap, "remove", ("a", "of nobody")),
         (declared.batch, "read_many", (["a", "b"],)),
         (declared.batch, "write_many", ([("a", new), ("b", new)],)),
         (declared.batch and declared.swap, "swap_many", ([("a", new, ABSENT), ("b", new, ABSENT)],)),

@@ -40,6 +40,7 @@ _CANARY = b"canary-5f0c9d"  # short: a store may accept little
         "corrupt-is-unavailable",
         "corrupt-batch-missing",
         "corrupt-swap-overwrites",
+        "corrupt-remove-missing",
         "corrupt-touch-missing",
         "corrupt-heals",
     ),
@@ -56,6 +57,7 @@ async def damaged_records(ground: Ground) -> None:
     if ground.capabilities.swap:
         for expected in (ABSENT, ground.version()):
             await store.refuses(CorruptSessionError, "swap", "a", ground.record(), expected)
+        await store.refuses(CorruptSessionError, "remove", "a", ground.version())
     if ground.capabilities.swap and ground.capabilities.batch:
         await store.refuses(CorruptSessionError, "swap_many", [("a", ground.record(), ABSENT)])
     if ground.capabilities.touch:

@@ -26,6 +26,7 @@ _FAMILIES: Final = (
     "isolation",
     "expiry",
     "swap",
+    "remove",
     "batch",
     "touch",
     "scan",

@@ -35,7 +35,7 @@ class Medium:
 class HonestStore(SessionStore):
     """The contract, over a dict.
 
-    The verbs are split in small steps (`key`, `get`, `put`, `remove`, `is_gone`), so that a saboteur changes one.
+    The verbs are split in small steps (`key`, `get`, `put`, `discard`, `is_gone`), so that a saboteur changes one.
     Between the check that it is open and its effect, each verb lets the event loop run once, as a real store would;
     the effect itself is one step.
     """
@@ -67,11 +67,15 @@ class HonestStore(SessionStore):
 
     async def destroy(self, session_id: str) -> None:
         await self.begin()
-        self.remove(session_id)
+        self.discard(session_id)
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         await self.begin()
         return self.decide(session_id, record, expected)
+
+    async def remove(self, session_id: str, expected: str) -> bool:
+        await self.begin()
+        return self.decide_removal(session_id, expected)
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         await self.begin()
@@ -105,14 +109,14 @@ class HonestStore(SessionStore):
         await self.begin()
         gone = [each for each in self.own_ids() if isinstance(self.get(each), Record) and self.is_gone(self.get(each))]
         for session_id in gone:
-            self.remove(session_id)
+            self.discard(session_id)
         return len(gone)
 
     async def clear(self) -> int:
         await self.begin()
         live = [session_id for session_id in self.own_ids() if self.is_live(session_id)]
         for session_id in self.own_ids():
-            self.remove(session_id)
+            self.discard(session_id)
         return len(live)
 
     # The steps.
@@ -142,7 +146,14 @@ class HonestStore(SessionStore):
     def put(self, session_id: str, record: Record) -> None:
         self.medium.records[self.key(session_id)] = record
 
-    def remove(self, session_id: str) -> None:
+    def decide_removal(self, session_id: str, expected: str) -> bool:
+        live = self.live(session_id)
+        if live is None or live.version != expected:
+            return False
+        self.discard(session_id)
+        return True
+
+    def discard(self, session_id: str) -> None:
         self.medium.records.pop(self.key(session_id), None)
 
     def is_gone(self, record: Record) -> bool:

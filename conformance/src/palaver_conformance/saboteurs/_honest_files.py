@@ -68,10 +68,13 @@ class FileStore(HonestStore):
         await self.work(self.put, session_id, record)
 
     async def destroy(self, session_id: str) -> None:
-        await self.work(self.remove, session_id)
+        await self.work(self.discard, session_id)
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         return await self.work(self.decide, session_id, record, expected)
+
+    async def remove(self, session_id: str, expected: str) -> bool:
+        return await self.work(self.decide_removal, session_id, expected)
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         return await self.work(lambda: [self.live(session_id) for session_id in session_ids])
@@ -147,7 +150,7 @@ class FileStore(HonestStore):
         content = msgspec.msgpack.encode((session_id, record))
         self.save(self.key(session_id), content)
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.key(session_id).unlink(missing_ok=True)
 
     def own_ids(self) -> list[str]:
@@ -189,7 +192,7 @@ class FileStore(HonestStore):
     def remove_expired(self) -> int:
         gone = [session_id for session_id in self.own_ids() if not self.is_live(session_id)]
         for session_id in gone:
-            self.remove(session_id)
+            self.discard(session_id)
         return len(gone)
 
     def remove_all(self) -> int:

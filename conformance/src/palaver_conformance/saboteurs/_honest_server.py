@@ -85,6 +85,10 @@ class ServerStore(HonestStore):
         answer: bool = await self.call("swap", session_id, record, _or_none(expected))
         return answer
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        answer: bool = await self.call("remove", session_id, expected)
+        return answer
+
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         answer: list[Record | None] = await self.call("read_many", list(session_ids))
         return answer
@@ -141,7 +145,7 @@ class ServerStore(HonestStore):
                 answer = await connection.ask(request)
         except (OSError, EOFError) as error:
             raise StoreUnavailableError(type(error).__name__, store=repr(self)) from error
-        return self.understand(verb, arguments, answer)
+        return self.understand(verb, answer)
 
     @asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -167,9 +171,9 @@ class ServerStore(HonestStore):
         connection.writer.transport.abort()
         await connection.close()
 
-    def understand(self, verb: str, arguments: tuple[Any, ...], answer: Answer) -> Any:
+    def understand(self, verb: str, answer: Answer) -> Any:
         if answer.error == "CorruptSessionError":
-            raise CorruptSessionError("it is damaged", session_id=str(arguments[0]))
+            raise CorruptSessionError("it is damaged", session_id=msgspec.msgpack.decode(answer.value, type=str))
         if answer.error is not None:
             raise StoreUnavailableError("the server is out of order", store=repr(self))
         return msgspec.msgpack.decode(answer.value, type=ANSWERS[verb])

@@ -26,6 +26,7 @@ _ARGUMENTS: Final[dict[str, Any]] = {
     "write": tuple[str, Record],
     "destroy": tuple[str],
     "swap": tuple[str, Record, str | None],
+    "remove": tuple[str, str],
     "read_many": tuple[list[str]],
     "write_many": tuple[list[tuple[str, Record]]],
     "swap_many": tuple[list[tuple[str, Record, str | None]]],
@@ -40,6 +41,7 @@ ANSWERS: Final[dict[str, Any]] = {
     "write": None,
     "destroy": None,
     "swap": bool,
+    "remove": bool,
     "read_many": list[Record | None],
     "write_many": None,
     "swap_many": list[bool],
@@ -124,7 +126,7 @@ class Server:
         try:
             value = await _carry_out(store, request)
         except (CorruptSessionError, StoreUnavailableError) as error:
-            return Answer(type(error).__name__, msgspec.Raw(b"\xc0"))
+            return Answer(type(error).__name__, msgspec.Raw(msgspec.msgpack.encode(error.session_id)))
         return Answer(None, msgspec.Raw(msgspec.msgpack.encode(value)))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from palaver.errors import StoreUnavailableError
+from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT, Record
 from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
@@ -226,3 +226,14 @@ class BatchSwapRefusedWrites(HonestStore):
             if not wins and len(set(answers)) > 1 and self.live(session_id) is not None:
                 self.put(session_id, record)
         return answers
+
+
+@saboteur("batch-blames-nobody", law="BATCH-11", words="the error of read_many to name the session")
+class BlamesNobody(HonestStore):
+    """The error of a batch does not say which session is damaged."""
+
+    async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
+        try:
+            return await super().read_many(session_ids)
+        except CorruptSessionError as error:
+            raise CorruptSessionError(error.reason) from error

@@ -52,7 +52,7 @@ class RemovesFirst(HonestStore):
         try:
             await super().write(session_id, record)
         except asyncio.CancelledError:
-            self.remove(session_id)
+            self.discard(session_id)
             raise
 
 

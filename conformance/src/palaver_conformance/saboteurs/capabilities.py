@@ -10,7 +10,7 @@ from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Sequence
 
     from palaver.record import Absent, Record
     from palaver.store import Capabilities
@@ -154,6 +154,22 @@ class SwapsManyUndeclared(HonestStore):
     capabilities = replace(HonestStore.capabilities, swap=False)
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:  # noqa: ARG002
+        raise UnsupportedError("swap", store=repr(self))
+
+    async def remove(self, session_id: str, expected: str) -> bool:  # noqa: ARG002
+        raise UnsupportedError("swap", store=repr(self))
+
+
+@saboteur("undeclared-remove", law="UNSUPPORTED-01", words="remove() to raise UnsupportedError")
+class RemovesUndeclared(HonestStore):
+    """Does not declare swap, and has remove all the same."""
+
+    capabilities = replace(HonestStore.capabilities, swap=False)
+
+    async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:  # noqa: ARG002
+        raise UnsupportedError("swap", store=repr(self))
+
+    async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:  # noqa: ARG002
         raise UnsupportedError("swap", store=repr(self))
 
 

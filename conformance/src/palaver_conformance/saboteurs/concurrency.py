@@ -93,7 +93,7 @@ class DestroysLater(HonestStore):
         """Remove a session when some time has passed."""
         for _ in range(3):
             await self.trip()
-        self.remove(session_id)
+        self.discard(session_id)
 
 
 @saboteur("read-stale", law="CONCURRENT-01", words="one order of all calls")
@@ -151,7 +151,7 @@ class OneFileForSome(HonestStore):
         await self.trip()
         for each in self.own_ids():
             if len(each) == len(session_id) and each not in beside:
-                self.remove(each)
+                self.discard(each)
         self.put(session_id, record)
 
 
@@ -259,7 +259,7 @@ class PurgesLater(HonestStore):
         await self.trip()
         await self.trip()
         for session_id in gone:
-            self.remove(session_id)
+            self.discard(session_id)
         return len(gone)
 
 
@@ -279,6 +279,6 @@ class PurgesByOldIndex(HonestStore):
             each for each in self.own_ids() if deadlines.get(self.key(each), self.clock.now() + 1) <= self.clock.now()
         ]
         for session_id in gone:
-            self.remove(session_id)
+            self.discard(session_id)
             del deadlines[self.key(session_id)]
         return len(gone)

@@ -40,9 +40,9 @@ class _Buffered(FileStore):
         self.flush()
         return super().load(path)
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.flush()
-        super().remove(session_id)
+        super().discard(session_id)
 
     def flush(self) -> None:
         """Save what is not yet saved."""
@@ -73,7 +73,7 @@ class DestroyHides(FileStore):
         self.hidden.discard(session_id)
         super().put(session_id, record)
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.hidden.add(session_id)
 
     def get(self, session_id: str) -> Any:
@@ -216,6 +216,6 @@ class CachesInProcess(FileStore):
         super().save(path, content)
         self.cache.pop(path, None)
 
-    def remove(self, session_id: str) -> None:
-        super().remove(session_id)
+    def discard(self, session_id: str) -> None:
+        super().discard(session_id)
         self.cache.pop(self.key(session_id), None)

@@ -79,6 +79,14 @@ class DamagedIsAbsent(HonestStore):
         return super().decide(session_id, record, expected)
 
 
+@saboteur("corrupt-remove-missing", law="ERROR-01", words="remove() to raise CorruptSessionError")
+class DamagedCannotBeRemoved(HonestStore):
+    """Remove takes what cannot be understood for nothing."""
+
+    def decide_removal(self, session_id: str, expected: str) -> bool:
+        return self.get(session_id) is not DAMAGED and super().decide_removal(session_id, expected)
+
+
 @saboteur("corrupt-touch-missing", law="ERROR-01", words="touch() to raise CorruptSessionError")
 class DamagedCannotBeTouched(HonestStore):
     """Touch takes what cannot be understood for nothing."""
@@ -96,7 +104,7 @@ class DamagedIsRemoved(HonestStore):
         try:
             return super().live(session_id)
         except CorruptSessionError:
-            self.remove(session_id)
+            self.discard(session_id)
             raise
 
 
@@ -125,7 +133,7 @@ class PurgesDamage(HonestStore):
     async def purge(self) -> int:
         for session_id in self.own_ids():
             if self.get(session_id) is DAMAGED:
-                self.remove(session_id)
+                self.discard(session_id)
         return await super().purge()
 
 
@@ -206,10 +214,10 @@ class ShowsPassword(ServerStore):
 class ErrorShowsPassword(ServerStore):
     """The error about a server that is out of order shows its URL, with the password."""
 
-    def understand(self, verb: str, arguments: tuple[Any, ...], answer: Answer) -> Any:
+    def understand(self, verb: str, answer: Answer) -> Any:
         if answer.error == "StoreUnavailableError":
             raise StoreUnavailableError(f"kv://bot:{PASSWORD}@server is out of order")
-        return super().understand(verb, arguments, answer)
+        return super().understand(verb, answer)
 
 
 @saboteur("credentials-in-init-error", law="ERROR-03", words="no secret in anything that is told")

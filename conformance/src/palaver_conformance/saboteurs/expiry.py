@@ -171,7 +171,7 @@ class LateReaper(HonestStore):
     def put(self, session_id: str, record: Record) -> None:
         super().put(session_id, record)
         for each in self.medium.notes.pop("to reap", {}):
-            self.remove(each)
+            self.discard(each)
 
 
 @saboteur("index-outlives", law="EXPIRY-05", words="got:      None (no live record)")
@@ -344,7 +344,7 @@ class SweepsTooMuch(HonestStore):
     def _sweep(self, session_id: str) -> None:
         record: Any = self.get(session_id)
         if record.expires_at is not None and record.expires_at // 60_000 <= self.clock.now() // 60_000:
-            self.remove(session_id)
+            self.discard(session_id)
 
 
 @saboteur("expiry-of-one-is-of-all", law="EXPIRY-09", words="expected: None (no live record)")

@@ -189,7 +189,7 @@ class FailureLosesRecord(HonestStore):
         try:
             await super().write(session_id, record)
         except StoreUnavailableError:
-            self.remove(session_id)
+            self.discard(session_id)
             raise
 
 

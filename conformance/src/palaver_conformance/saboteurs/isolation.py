@@ -218,9 +218,9 @@ class _Private(HonestStore):
         self.private.pop(session_id, None)
         super().put(session_id, record)
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.private.pop(session_id, None)
-        super().remove(session_id)
+        super().discard(session_id)
 
 
 @saboteur("no-shared-state", law="SHARED-01", words="got:      None (no live record)")

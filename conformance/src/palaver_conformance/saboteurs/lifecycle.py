@@ -73,7 +73,7 @@ class DestroysWhenClosed(HonestStore):
     """Destroy does not ask whether the store is open."""
 
     async def destroy(self, session_id: str) -> None:
-        self.remove(session_id)
+        self.discard(session_id)
 
 
 @saboteur("close-forgets-second-time", law="LIFECYCLE-03", words="read() to raise StoreClosedError")

@@ -19,7 +19,7 @@ class _Purging(HonestStore):
         await self.begin()
         dead = self.dead()
         for session_id in dead:
-            self.remove(session_id)
+            self.discard(session_id)
         return len(dead)
 
     def dead(self) -> list[str]:
@@ -149,7 +149,7 @@ class _Clearing(HonestStore):
         chosen = self.chosen()
         count = sum(map(self.is_live, chosen))
         for session_id in chosen:
-            self.remove(session_id)
+            self.discard(session_id)
         return count
 
     def chosen(self) -> list[str]:

@@ -238,11 +238,11 @@ class NewConnections(ServerStore):
 class RemembersDestroyed(HonestStore):
     """A record that is destroyed is moved to a graveyard."""
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         record = self.get(session_id)
         if record is not None:
             self.medium.notes["graveyard"][session_id] = record
-        super().remove(session_id)
+        super().discard(session_id)
 
 
 @saboteur("keeps-history", law="RESOURCE-02", words="bytes more")
@@ -253,9 +253,9 @@ class RemembersOverwritten(HonestStore):
         self.medium.notes["history"].setdefault(session_id, []).append(record)
         super().put(session_id, record)
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.medium.notes["history"].pop(session_id, None)
-        super().remove(session_id)
+        super().discard(session_id)
 
 
 @saboteur("lock-per-id", law="RESOURCE-03", words="bytes more", profile="ci")

@@ -178,7 +178,7 @@ class RefusesAndRemoves(HonestStore):
     def decide(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         stores = super().decide(session_id, record, expected)
         if not stores:
-            self.remove(session_id)
+            self.discard(session_id)
         return stores
 
 
@@ -280,9 +280,9 @@ class OwnVersions(HonestStore):
 class RemembersTheDestroyed(HonestStore):
     """Swap takes the version of a session that was destroyed for the live one."""
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         live = self.get(session_id)
-        super().remove(session_id)
+        super().discard(session_id)
         if isinstance(live, Record):
             self.medium.notes["destroyed"][self.key(session_id)] = live.version
 
@@ -321,8 +321,8 @@ class FirstStoreOnly(HonestStore):
         super().put(session_id, record)
         self.seen[session_id] = record
 
-    def remove(self, session_id: str) -> None:
-        super().remove(session_id)
+    def discard(self, session_id: str) -> None:
+        super().discard(session_id)
         self.seen.pop(session_id, None)
 
     def decide(self, session_id: str, record: Record, expected: str | Absent) -> bool:

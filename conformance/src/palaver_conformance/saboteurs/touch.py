@@ -161,9 +161,9 @@ class TouchRevives(HonestStore):
 class ResurrectByTouch(HonestStore):
     """Touch brings a destroyed session back."""
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.medium.notes["destroyed"][session_id] = self.get(session_id)
-        super().remove(session_id)
+        super().discard(session_id)
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         destroyed: Any = self.medium.notes["destroyed"].pop(session_id, None)

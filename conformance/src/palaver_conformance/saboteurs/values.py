@@ -330,11 +330,11 @@ class DedupByContent(HonestStore):
         super().put(session_id, record)
         self.medium.notes["payloads"][record.payload] = True
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         record = self.get(session_id)
         if isinstance(record, Record):
             self.medium.notes["payloads"].pop(record.payload, None)
-        super().remove(session_id)
+        super().discard(session_id)
 
     def get(self, session_id: str) -> Any:
         record = super().get(session_id)

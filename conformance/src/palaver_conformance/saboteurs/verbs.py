@@ -72,9 +72,9 @@ class StaleRead(HonestStore):
         seen = self.medium.notes["seen"]
         return None if record is None else seen.setdefault(session_id, record)
 
-    def remove(self, session_id: str) -> None:
+    def discard(self, session_id: str) -> None:
         self.medium.notes["seen"].pop(session_id, None)
-        super().remove(session_id)
+        super().discard(session_id)
 
 
 @saboteur("lost-write", law="READ-02", words="write 49")
@@ -105,7 +105,7 @@ class ReadOnce(HonestStore):
 
     async def read(self, session_id: str) -> Record | None:
         record = await super().read(session_id)
-        self.remove(session_id)
+        self.discard(session_id)
         return record
 
 
@@ -240,7 +240,7 @@ class LruTooSmall(_Bounded):
     def live(self, session_id: str) -> Record | None:
         record = super().live(session_id)
         if record is not None:
-            self.remove(session_id)
+            self.discard(session_id)
             self.put(session_id, record)
         return record
 
@@ -274,7 +274,7 @@ class DestroySecondTimeNoop(HonestStore):
     async def destroy(self, session_id: str) -> None:
         await self.begin()
         if self.medium.notes["destroyed"].setdefault(session_id, self.clock.now()) == self.clock.now():
-            self.remove(session_id)
+            self.discard(session_id)
 
 
 @saboteur("tombstone-hides", law="DESTROY-01", words="got:      None (no live record)")
@@ -306,7 +306,7 @@ class PrefixDestroy(HonestStore):
         await self.begin()
         for other in self.own_ids():
             if other.startswith(session_id):
-                self.remove(other)
+                self.discard(other)
 
 
 @saboteur("corrupt-undestroyable", law="DESTROY-03", words="CorruptSessionError")
