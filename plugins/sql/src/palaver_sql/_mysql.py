@@ -12,6 +12,7 @@ from sqlalchemy import bindparam, delete, select, text
 
 from palaver.due import due_at
 from palaver.errors import InvalidOptionError, StoreUnavailableError
+from palaver.record import ABSENT
 from palaver_sql._options import check_address, count, flag_as_text, port, take_options
 from palaver_sql._schema import choose_schema, name_in_sql
 from palaver_sql._server import (
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import URL, Connection, Table, TextClause
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from palaver.clock import Clock
@@ -52,7 +54,7 @@ _BYTES: Final = 2**22
 # What an own connection begins with. Of the limits, one is MariaDB's; MySQL has another one, for reading only.
 _ISOLATION: Final = "SET SESSION TRANSACTION ISOLATION LEVEL READ COMMITTED"
 _SETTINGS: Final = (
-    "SET SESSION innodb_lock_wait_timeout = {seconds}"
+    "SET SESSION innodb_lock_wait_timeout = {locks}"
     " /*M!100101 , SESSION max_statement_time = {exact} */ /*!50708 , SESSION max_execution_time = {milliseconds} */"
 )
 
@@ -69,6 +71,7 @@ _CHARSETS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8"})
 _NO_BACKSLASH_ESCAPES: Final = 0x200
 
 _DUPLICATE: Final = 1062
+_LOCKED: Final = 1205
 
 # Deadlock. A duplicate key means that somebody else was first with a row that was not there.
 _REPEATABLE: Final = frozenset({_DUPLICATE, 1213, 1020})
@@ -151,7 +154,9 @@ class MySQL:
             engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
             return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=False)
         seconds = self._timeouts.statement
-        settings = _SETTINGS.format(seconds=ceil(seconds), exact=seconds, milliseconds=ceil(seconds * 1000))
+        # Less for a lock, where whole seconds allow it, so that the error says that it was one.
+        locks = max(1, ceil(seconds) - 1)
+        settings = _SETTINGS.format(locks=locks, exact=seconds, milliseconds=ceil(seconds * 1000))
         arguments = {"binary_prefix": True, "init_command": _SQL_MODE, **self._arguments}
         engine = open_engine(self._url, lambda _: [_ISOLATION, settings], **arguments)
         return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=True)
@@ -265,6 +270,9 @@ _REPLACE: Final = (
 )
 
 
+# Servers that are older wait.
+_FREE: Final = "FOR UPDATE /*!80001 SKIP LOCKED */ /*M!100600 SKIP LOCKED */"
+
 # UTF-8 without U+0000 (https://www.rfc-editor.org/rfc/rfc3629#section-4), in hexadecimal: in an UPDATE, a conversion to
 # text would fail at the first damaged row.
 _TAIL: Final = "[89AB][0-9A-F]"
@@ -288,7 +296,11 @@ class _Statements(Statements):
             select(column.session_id, column.version, column.expires_at)
             .where(self._own, column.session_id.in_(bindparam("keys", expanding=True)))
             .order_by(column.session_id)
-            .with_for_update()
+        )
+        self._lock_free = self._lock.suffix_with(text(_FREE))
+        self._lock = self._lock.with_for_update()
+        self._seen = select(column.session_id).where(
+            self._own, column.session_id.in_(bindparam("keys", expanding=True))
         )
 
     def _is_healthy(self) -> TextClause:
@@ -301,20 +313,42 @@ class _Statements(Statements):
         if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
             return [True]
         with transaction(connection):
-            found = self._find_and_lock(connection, [session_id for session_id, _, _ in swaps])
-            answers, changed = decide_swaps(swaps, found, self._clock.now())
-            # Without REPLACE: what was not there could not be locked, and may have come since. Then all is done again.
-            self._insert(connection, {key: record for key, record in changed.items() if key not in found}, "")
-            self._insert(connection, {key: record for key, record in changed.items() if key in found}, _REPLACE)
+            found = self._find_and_lock(connection, self._lock, [session_id for session_id, _, _ in swaps])
+            return self._decide(connection, swaps, found)
+
+    def swap_free(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool | None]:
+        with transaction(connection):
+            found = self._find_and_lock(connection, self._lock_free, [session_id for session_id, _, _ in swaps])
+            # Only what was there before may be locked: no further trip for new sessions.
+            missed = {key for key, _, expected in swaps if key not in found and expected is not ABSENT}
+            locked = self._see(connection, missed)
+            answers = iter(self._decide(connection, [swap for swap in swaps if swap[0] not in locked], found))
+        return [None if session_id in locked else next(answers) for session_id, _, _ in swaps]
+
+    def _decide(self, connection: Connection, swaps: Sequence[Swap], found: Mapping[str, Record]) -> list[bool]:
+        answers, changed = decide_swaps(swaps, found, self._clock.now())
+        # Without REPLACE: what was not there could not be locked, and may have come since. Then all is done again.
+        self._insert(connection, {key: record for key, record in changed.items() if key not in found}, "")
+        self._insert(connection, {key: record for key, record in changed.items() if key in found}, _REPLACE)
         return answers
 
-    def _find_and_lock(self, connection: Connection, session_ids: Iterable[str]) -> dict[str, Record]:
+    def _find_and_lock(self, connection: Connection, lock: Any, session_ids: Iterable[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, without their payloads."""
         found = {}
         for keys in chunks(sorted(set(session_ids)), _ROWS):
-            for session_id, version, expires_at in connection.execute(self._lock, {"keys": keys}):
+            for session_id, version, expires_at in connection.execute(lock, {"keys": keys}):
                 found[session_id] = self._record(session_id, b"", version, expires_at)
         return found
+
+    def _see(self, connection: Connection, session_ids: Iterable[str]) -> set[str]:
+        """Return which ids have a row, locked or not."""
+        seen: set[str] = set()
+        for keys in chunks(sorted(session_ids), _ROWS):
+            seen.update(connection.execute(self._seen, {"keys": keys}).scalars())
+        return seen
+
+    def _is_locked(self, error: DBAPIError) -> bool:
+        return _number(error.orig) == _LOCKED
 
     def _insert(self, connection: Connection, records: Mapping[str, Record], ending: str) -> None:
         now = self._clock.now()

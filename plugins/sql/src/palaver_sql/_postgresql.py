@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from sqlalchemy import URL, ColumnElement, Connection, Table, TextClause
+    from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncEngine
 
     from palaver.clock import Clock
@@ -66,6 +67,8 @@ _SETTINGS: Final = {
 
 # Deadlock and serialization failure, https://www.postgresql.org/docs/current/errcodes-appendix.html
 _REPEATABLE: Final = frozenset({"40001", "40P01"})
+
+_LOCKED: Final = "55P03"
 
 _REASONS: Final = {
     "25006": "it is read-only",
@@ -307,14 +310,16 @@ locked AS MATERIALIZED (
     SELECT old.session_id, old.version, (old.expires_at > CAST(:now AS bigint)) IS NOT FALSE AS is_live,
         octet_length(old.version) NOT BETWEEN 1 AND {longest} AS is_damaged
     FROM new, LATERAL (
-        SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id FOR UPDATE
+        SELECT * FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id {lock}
     ) AS old
 ),
+left_out AS MATERIALIZED ({left_out}),
 decided AS MATERIALIZED (
     SELECT new.*, COALESCE(locked.is_live AND locked.version = new.version, false) AS is_there
     FROM new LEFT JOIN locked USING (session_id)
     WHERE CASE WHEN locked.is_live THEN locked.version IN (new.expected, new.version) ELSE new.expected IS NULL END
         AND NOT EXISTS (SELECT FROM locked WHERE is_damaged)
+        AND new.session_id NOT IN (SELECT session_id FROM left_out)
 ),
 stored AS (
     INSERT INTO {table} AS old ({columns})
@@ -326,8 +331,18 @@ stored AS (
         OR (excluded.session_id, old.version) IN (SELECT session_id, version FROM locked)
     RETURNING session_id
 )
-SELECT session_id, false FROM stored UNION ALL SELECT session_id, false FROM decided WHERE is_there
-UNION ALL SELECT session_id, true FROM locked WHERE is_damaged
+SELECT session_id, 'stored' FROM stored UNION ALL SELECT session_id, 'stored' FROM decided WHERE is_there
+UNION ALL SELECT session_id, 'damaged' FROM locked WHERE is_damaged
+UNION ALL SELECT session_id, 'locked' FROM left_out
+"""
+
+_NOTHING_LEFT_OUT: Final = "SELECT CAST(NULL AS text) AS session_id WHERE false"
+
+# What is there, and could not be locked.
+_LEFT_OUT: Final = """
+    SELECT new.session_id FROM new, LATERAL (
+        SELECT FROM {table} WHERE namespace = CAST(:namespace AS text) AND session_id = new.session_id OFFSET 0
+    ) AS old WHERE new.session_id NOT IN (SELECT session_id FROM locked)
 """
 
 # By its place in the table a row is found at once. Who holds a row is about to replace it: it is none of the purge's.
@@ -349,7 +364,10 @@ class _Statements(Statements):
         swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
         self._fetch = self._text(_SELECT)
         self._upsert = self._text(_UPSERT, new=new)
-        self._swap = self._text(_SWAP, new=swapped, longest=MAX_ID_BYTES)
+        parts = {"new": swapped, "longest": MAX_ID_BYTES}
+        left_out = _LEFT_OUT.format(table=name_in_sql(table, '"'))
+        self._swap = self._text(_SWAP, lock="FOR UPDATE", left_out=_NOTHING_LEFT_OUT, **parts)
+        self._swap_free = self._text(_SWAP, lock="FOR UPDATE SKIP LOCKED", left_out=left_out, **parts)
         self._remove_expired = self._text(_PURGE, piece=PIECE)
 
     def _is_healthy(self) -> ColumnElement[bool]:
@@ -369,11 +387,23 @@ class _Statements(Statements):
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
         if len(swaps) == 1 and self.swap_at_once(connection, *swaps[0]):
             return [True]
-        answers = [False] * len(swaps)
+        return [bool(answer) for answer in self._swap_rounds(connection, self._swap, swaps)]
+
+    def swap_free(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool | None]:
+        return self._swap_rounds(connection, self._swap_free, swaps)
+
+    def _is_locked(self, error: DBAPIError) -> bool:
+        return _state(error.orig) == _LOCKED
+
+    def _swap_rounds(self, connection: Connection, statement: TextClause, swaps: Sequence[Swap]) -> list[bool | None]:
+        answers: list[bool | None] = [None] * len(swaps)
+        locked: set[str] = set()
         for this_round in rounds(swaps):
-            stored = self._swap_round(connection, this_round.values())
-            for place, (session_id, _, _) in this_round.items():
-                answers[place] = session_id in stored
+            free = {place: swap for place, swap in this_round.items() if swap[0] not in locked}
+            found = self._swap_round(connection, statement, free.values())
+            locked.update(session_id for session_id, outcome in found.items() if outcome == "locked")
+            for place, (session_id, _, _) in free.items():
+                answers[place] = None if session_id in locked else found.get(session_id) == "stored"
         return answers
 
     def _remover(self, which: Any) -> Any:
@@ -384,20 +414,20 @@ class _Statements(Statements):
         last = func.max(piece.subquery().c.session_id).select()
         return delete(self._table).where(self._own, which, key <= last.scalar_subquery())
 
-    def _swap_round(self, connection: Connection, swaps: Iterable[Swap]) -> set[str]:
-        """Swap, where no id is twice; return the ids of those that are stored."""
-        stored: set[str] = set()
+    def _swap_round(self, connection: Connection, statement: TextClause, swaps: Iterable[Swap]) -> dict[str, str]:
+        """Swap, where no id is twice; return the ids of those that are stored or locked, with which it is."""
+        found: dict[str, str] = {}
         for piece in pieces(swaps, _ROWS, _BYTES):
             expected = [version if isinstance(version, str) else None for _, _, version in piece]
             now = self._clock.now()
             values = _arrays(piece, now) | {"expected": expected, "now": now}
-            for session_id, is_damaged in connection.execute(self._swap, values).all():
-                if is_damaged:
+            for session_id, outcome in connection.execute(statement, values).all():
+                if outcome == "damaged":
                     raise self._damaged_version(session_id)
-                stored.add(session_id)
-        return stored
+                found[session_id] = outcome
+        return found
 
-    def _text(self, template: str, **parts: str | int) -> TextClause:
+    def _text(self, template: str, **parts: Any) -> TextClause:
         statement = template.format(table=name_in_sql(self._table, '"'), columns=_COLUMNS, **parts)
         return text(statement).bindparams(bindparam("namespace", self._namespace))
 

@@ -11,7 +11,7 @@ from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
 from palaver.due import due_at
-from palaver.errors import CorruptSessionError, InvalidSessionIdError
+from palaver.errors import CorruptSessionError, InvalidSessionIdError, StoreUnavailableError
 from palaver.record import ABSENT, Record, SwapDecision, decide_swap
 from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
 
@@ -104,6 +104,33 @@ class Statements(ABC):
     @abstractmethod
     def swap(self, connection: Connection, swaps: Sequence[Swap]) -> list[bool]:
         """Decide each swap, in order, and store what is decided."""
+
+    def swap_free(self, connection: Connection, swaps: Sequence[Swap]) -> Sequence[bool | None]:
+        """Do what `swap` does, but leave out what somebody else has locked: the answer is None, and nothing is done."""
+        return self.swap(connection, swaps)
+
+    @contextmanager
+    def alone(self, session_id: str) -> Iterator[None]:
+        """Name the session in the error, when the statements inside have waited in vain for the lock on its row.
+
+        Raises:
+            StoreUnavailableError: somebody else has kept it locked.
+        """
+        try:
+            yield
+        except DBAPIError as error:
+            if not self._is_locked(error):
+                raise
+            raise self.locked(session_id) from None
+
+    def locked(self, session_id: str) -> StoreUnavailableError:
+        """Return the error for a session that somebody else keeps locked."""
+        reason = "somebody else has kept it locked for too long"
+        return StoreUnavailableError(reason, store=self._dialect.location, session_id=session_id)
+
+    def _is_locked(self, error: DBAPIError) -> bool:  # noqa: ARG002  # for those that can tell
+        """Tell whether a statement has waited in vain for a lock on rows."""
+        return False
 
     @abstractmethod
     def _remover(self, which: Any) -> Any:

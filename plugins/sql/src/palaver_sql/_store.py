@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
-from typing import TYPE_CHECKING, Any, Final, Self, Unpack
+import random
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
 from palaver.batches import BatchSessionStore
 from palaver.errors import StoreClosedError
@@ -22,13 +25,20 @@ if TYPE_CHECKING:
 
     from palaver.record import Absent, Record
     from palaver.store import StoreOptions
-    from palaver_sql._statements import Page
+    from palaver_sql._statements import Page, Swap
 
 __all__ = ("SQLSessionStore",)
+
+T = TypeVar("T")
 
 _logger = logging.getLogger(__name__)
 
 DEFAULT_TABLE: Final = "palaver_sessions"
+
+# For how many seconds a batch waits for rows that somebody else has locked, and how long at a time. Of other stores a
+# lock lasts for milliseconds. Whoever has waited in vain is sent again alone, and waits as long as the server lets it.
+_PATIENCE: Final = 0.5
+_PAUSE: Final = 0.02
 
 _BATCHES_IN_FLIGHT: Final = 2
 """A server works on one while the bot works on the other; a database with one writer has nothing from a second."""
@@ -94,7 +104,7 @@ class SQLSessionStore(BatchSessionStore):
         await self._lifecycle.close(self._close)
 
     async def destroy(self, session_id: str) -> None:
-        await self._require_open().write(lambda connection: self._statements.delete(connection, session_id))
+        await self._write_one(session_id, lambda connection: self._statements.delete(connection, session_id))
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         database = self._require_open()
@@ -109,7 +119,9 @@ class SQLSessionStore(BatchSessionStore):
         database = self._require_open()
         records = dict(items)
         self.check_sizes(items)
-        if records:
+        if len(records) == 1:
+            await self._write_one(next(iter(records)), lambda connection: self._statements.upsert(connection, records))
+        elif records:
             await database.write(lambda connection: self._statements.upsert(connection, records))
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
@@ -118,16 +130,18 @@ class SQLSessionStore(BatchSessionStore):
         self.check_sizes(swaps)
         if not swaps:
             return []
-        return await database.write(lambda connection: self._statements.swap(connection, swaps))
+        if len(swaps) == 1:
+            return await self._write_one(swaps[0][0], lambda connection: self._statements.swap(connection, swaps))
+        return await self._swap_all(database, swaps)
 
     async def remove(self, session_id: str, expected: str) -> bool:
-        return await self._require_open().write(
-            lambda connection: self._statements.remove(connection, session_id, expected)
+        return await self._write_one(
+            session_id, lambda connection: self._statements.remove(connection, session_id, expected)
         )
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
-        return await self._require_open().write(
-            lambda connection: self._statements.touch(connection, session_id, expires_at)
+        return await self._write_one(
+            session_id, lambda connection: self._statements.touch(connection, session_id, expires_at)
         )
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
@@ -173,6 +187,31 @@ class SQLSessionStore(BatchSessionStore):
         if self._database is None:
             raise StoreClosedError(repr(self))
         return self._database
+
+    async def _write_one(self, session_id: str, work: Callable[[Connection], T]) -> T:
+        def alone(connection: Connection) -> T:
+            with self._statements.alone(session_id):
+                return work(connection)
+
+        return await self._require_open().write(alone)
+
+    async def _swap_all(self, database: Database, swaps: Sequence[Swap]) -> list[bool]:
+        """Swap what nobody has locked at once, and the others as soon as they are free, for a short time."""
+        answers: dict[int, bool] = {}
+        left = list(enumerate(swaps))
+        loop = asyncio.get_running_loop()
+        end = loop.time() + _PATIENCE
+        while True:
+            chosen = [swap for _, swap in left]
+            found = await database.write(partial(self._statements.swap_free, swaps=chosen))
+            decided = zip(left, found, strict=True)
+            answers.update((place, answer) for (place, _), answer in decided if answer is not None)
+            left = [(place, swap) for place, swap in left if place not in answers]
+            if not left:
+                return [answers[place] for place in range(len(swaps))]
+            if loop.time() > end:
+                raise self._statements.locked(left[0][1][0])
+            await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311  # no secret
 
     async def _remove(self, piece: Callable[[Connection, int], int]) -> int:
         """Remove rows piece by piece, so that others can write in between; return how many."""
