@@ -116,10 +116,12 @@ class _ServerHarness:
         return payload
 
     async def fail(self, location: str) -> None:
-        """Move the table away, as if somebody had dropped it."""
+        """Put another table in its place."""
         await self.ask(f"ALTER TABLE {_table(location)} RENAME TO {_table(location)}_away")
+        await self.ask(f"CREATE TABLE {_table(location)} (other INTEGER)")
 
     async def mend(self, location: str) -> None:
+        await self.ask(f"DROP TABLE {_table(location)}")
         await self.ask(f"ALTER TABLE {_table(location)}_away RENAME TO {_table(location)}")
 
     async def ask(self, statement: str, **values: str) -> list[Any]:

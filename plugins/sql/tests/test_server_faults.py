@@ -8,7 +8,7 @@ from contextlib import closing
 from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
-from sqlalchemy import make_url
+from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import create_async_engine
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
@@ -255,3 +255,30 @@ async def test_server_that_is_killed_and_started_again(url: str, own_server: Any
         await asyncio.to_thread(own_server.start)
         assert await store.swap("1", later, record.version)
         assert await store.read_many(["0", "1"]) == [record, later]
+
+
+async def test_dropped_table_is_made_again(url: str, query: Query) -> None:
+    """Verbs say that the table is missing and what to do; to open the store again makes it."""
+    async with SQLSessionStore(url) as store:
+        await query("DROP TABLE palaver_sessions")
+        with pytest.raises(StoreUnavailableError, match="table is missing; close the store and open it again"):
+            await store.read("a")
+    async with store:
+        record = make()
+        await store.write("a", record)
+        assert await store.read("a") == record
+
+
+async def test_error_that_is_on_no_list(url: str) -> None:
+    """Whatever a client library raises is an unavailable store, without the text of the error."""
+    drivers = {"mysql": "mysql+asyncmy", "postgresql": "postgresql+asyncpg"}
+    parsed = make_url(url)
+    engine = create_async_engine(parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername)))
+
+    @event.listens_for(engine.sync_engine, "do_connect")
+    def fail(*_: object) -> None:
+        raise LookupError(SECRET)
+
+    with pytest.raises(StoreUnavailableError, match="its client library failed with LookupError") as caught:
+        await SQLSessionStore(engine).init()
+    assert SECRET not in everything(caught.value)

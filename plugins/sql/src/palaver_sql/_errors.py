@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from sqlalchemy.exc import DBAPIError, SQLAlchemyError
 
-from palaver.errors import StoreUnavailableError
+from palaver.errors import PalaverError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -22,15 +22,26 @@ async def mapped_errors(work: Awaitable[T], dialect: Dialect) -> T:
     """Await `work`, and raise what goes wrong as `StoreUnavailableError`."""
     try:
         return await work
-    except OSError as error:
-        raise StoreUnavailableError(dialect.explain(error), store=dialect.location) from error
+    except (PalaverError, MemoryError, RecursionError):
+        raise
     except DBAPIError as error:
         failure = StoreUnavailableError(dialect.explain(error.orig), store=dialect.location)
         if not dialect.quotes_data:
             raise failure from error
     except dialect.errors as error:
         failure = StoreUnavailableError(dialect.explain(error), store=dialect.location)
+    except OSError as error:
+        raise StoreUnavailableError(dialect.explain(error), store=dialect.location) from error
     except SQLAlchemyError as error:
         raise StoreUnavailableError(f"{type(error).__name__} of SQLAlchemy", store=dialect.location) from error
+    except Exception as error:  # noqa: BLE001  # what a client library raises is on no list
+        failure = StoreUnavailableError(_explain_other(error), store=dialect.location)
     # Outside of `except`, so that an error that may quote what is stored is not attached to it.
     raise failure
+
+
+def _explain_other(error: Exception) -> str:
+    """Say what is wrong, without the text of an error that may quote what is stored."""
+    if type(error) is UnicodeError:  # which the lookup of a host such as `db..svc` raises; those about data are others
+        return f"the name of its host cannot be used: {error}"
+    return f"its client library failed with {type(error).__name__}"

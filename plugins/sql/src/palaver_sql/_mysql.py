@@ -87,7 +87,7 @@ _REASONS: Final = {
     1054: "its table has other columns than Palaver's",
     1114: "the disk of the server is full",
     1142: "this user may not do that; it needs SELECT, INSERT, UPDATE and DELETE, and CREATE for the first time",
-    1146: "no such table; somebody has dropped it",
+    1146: "its table is missing; close the store and open it again, which makes the table",
     1153: "the server takes shorter statements only; set its max_allowed_packet to at least 16M",
     1205: "somebody else has kept it locked for too long",
     1213: "others were at the same rows, again and again",

@@ -78,7 +78,7 @@ _REASONS: Final = {
     "3D000": "there is no such database on the server; create it",
     "3F000": "there is no such schema for the tables; create it, or see the option schema and search_path",
     "42501": "this user may not do that; it needs SELECT, INSERT, UPDATE and DELETE, and CREATE for the first time",
-    "42P01": "no such table; somebody has dropped it",
+    "42P01": "its table is missing; close the store and open it again, which makes the table",
     "42703": "its table has other columns than Palaver's",
     "53100": "the disk of the server is full",
     "53200": "the server is out of memory",

@@ -160,6 +160,8 @@ def has_tables(connection: Connection, table: Table, location: str) -> bool:
             " install a newer palaver-sql",
             store=location,
         )
+    if not inspect(connection).has_table(table.name, schema=table.schema):
+        return False  # somebody has dropped it
     connection.execute(select(table).limit(0)).all()
     return True
 
@@ -177,6 +179,8 @@ def create_tables(connection: Connection, table: Table, location: str) -> None:
     version = _version(connection, table)
     if version is None:
         _begin_with(connection, table, location)
+    elif not inspect(connection).has_table(table.name, schema=table.schema):
+        version = 0
     for number, step in enumerate(_STEPS[version or 0 :], start=(version or 0) + 1):
         step(connection, table)
         row = versions.c.table_name == table.name
