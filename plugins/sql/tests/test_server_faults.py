@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 from sqlalchemy import event, make_url
-from sqlalchemy.ext.asyncio import create_async_engine
+from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver.record import ABSENT, Record, new_version
@@ -177,9 +177,11 @@ async def test_statement_that_takes_too_long(url: str) -> None:
         assert await store.swap("a", new, old.version)
 
 
-async def test_connections_that_the_server_has_ended(url: str, query: Query) -> None:
+@pytest.mark.parametrize("is_given", [False, True], ids=["own", "given"])
+async def test_connections_that_the_server_has_ended(url: str, query: Query, is_given: bool) -> None:
     """Connections that were ended while nobody used them are not used: no call fails, and none is repeated."""
-    async with SQLSessionStore(url) as store:
+    engine = _engine(url)
+    async with SQLSessionStore(engine if is_given else url) as store:
         await asyncio.gather(*(store.write(f"{number}", make()) for number in range(20)))
         await _end_all_others(url, query)
         record = make()
@@ -189,6 +191,14 @@ async def test_connections_that_the_server_has_ended(url: str, query: Query) -> 
         assert await store.read("1") == record
         outcomes = await asyncio.gather(*(store.read(f"{number}") for number in range(20)))
         assert None not in outcomes
+    await engine.dispose()
+
+
+def _engine(url: str) -> AsyncEngine:
+    """Return an engine as an application has it."""
+    drivers = {"mysql": "mysql+asyncmy", "postgresql": "postgresql+asyncpg"}
+    parsed = make_url(url)
+    return create_async_engine(parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername)))
 
 
 async def _end_all_others(url: str, query: Query) -> None:
@@ -271,9 +281,7 @@ async def test_dropped_table_is_made_again(url: str, query: Query) -> None:
 
 async def test_error_that_is_on_no_list(url: str) -> None:
     """Whatever a client library raises is an unavailable store, without the text of the error."""
-    drivers = {"mysql": "mysql+asyncmy", "postgresql": "postgresql+asyncpg"}
-    parsed = make_url(url)
-    engine = create_async_engine(parsed.set(drivername=drivers.get(parsed.drivername, parsed.drivername)))
+    engine = _engine(url)
 
     @event.listens_for(engine.sync_engine, "do_connect")
     def fail(*_: object) -> None:

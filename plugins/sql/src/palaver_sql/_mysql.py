@@ -151,7 +151,7 @@ class MySQL:
     def connect(self) -> ServerConnections:
         if self._engine is not None:
             # The schema is translated already.
-            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
+            engine = self._engine.execution_options(schema_translate_map=None)
             return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=False)
         seconds = self._timeouts.statement
         # Less for a lock, where whole seconds allow it, so that the error says that it was one.

@@ -142,7 +142,7 @@ class PostgreSQL:
         client = _Asyncpg() if self._is_asyncpg else _Psycopg(self.location)
         if self._engine is not None:
             # The schema is translated already.
-            engine = self._engine.execution_options(isolation_level="AUTOCOMMIT", schema_translate_map=None)
+            engine = self._engine.execution_options(schema_translate_map=None)
             return ServerConnections(engine, self._timeouts, client, is_own=False)
         milliseconds = round(self._timeouts.statement * 1000)
         # A little less for a lock, so that the error says that it was one.

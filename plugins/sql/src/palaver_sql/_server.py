@@ -141,7 +141,20 @@ class ServerConnections:
                 await connection.invalidate()
                 await connection.close()
                 connection = await self._engine.connect()
-            return connection
+            return connection if self._is_own else await _autocommitting(connection)
+
+
+async def _autocommitting(connection: AsyncConnection) -> AsyncConnection:
+    """Let each statement be a transaction of its own, until the connection is back in its pool.
+
+    Not left to the engine: it would talk to a connection before anybody can see that the server has closed it.
+    """
+    try:
+        return await connection.execution_options(isolation_level="AUTOCOMMIT")
+    except BaseException:
+        await connection.invalidate()
+        await connection.close()
+        raise
 
 
 def open_engine(url: URL, settings: Callable[[Any], Iterable[str]], **connect_args: Any) -> AsyncEngine:
