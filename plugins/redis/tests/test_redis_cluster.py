@@ -32,6 +32,12 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
 
 
 @pytest.fixture
+def lone_node(tmp_path: Path) -> Iterator[RedisCluster]:
+    """A cluster of one node, as hosting services have it."""
+    yield from running(RedisCluster(tmp_path, size=1).start)
+
+
+@pytest.fixture
 def sentinel(tmp_path: Path) -> Iterator[RedisSentinel]:
     """A primary, a replica and a Sentinel for one test alone."""
     yield from running(RedisSentinel(tmp_path).start)
@@ -199,6 +205,14 @@ async def test_no_cluster(redis_server: RedisServer) -> None:
     """A server that is no cluster is said."""
     with pytest.raises(StoreUnavailableError, match="Cluster mode is not enabled"):
         await RedisSessionStore(redis_server.url.replace("redis:", "redis+cluster:")).init()
+
+
+async def test_cluster_of_one_node_without_saying_so(lone_node: RedisCluster) -> None:
+    """The only node of a cluster, which has every key, is said at once, and not when two turns meet."""
+    with pytest.raises(StoreUnavailableError, match=r"redis\+cluster://"):
+        await RedisSessionStore(f"redis://127.0.0.1:{lone_node.port}").init()
+    async with RedisSessionStore(lone_node.url) as store:
+        assert await store.swap_many([(f"{n}", OLD, ABSENT) for n in range(10)]) == [True] * 10
 
 
 async def test_cluster_without_saying_so(cluster: RedisCluster) -> None:

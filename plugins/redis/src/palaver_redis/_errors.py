@@ -27,10 +27,11 @@ _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (TimeoutError, "it did not answer in time"),
 )
 
-# Before Redis 7, an error inside a script is text inside another one.
-_REASONS_IN_SCRIPTS: Final = {
+# What has no class of its own; before Redis 7, any error inside a script is text inside another one.
+_REASONS_BY_TEXT: Final = {
     "-OOM ": "its memory is full",
     "-READONLY ": "it is a read-only replica",
+    "same slot": "it is a node of a cluster, which is used by a URL with redis+cluster://",
     "ACL failure in script": "the user may not do what is needed; allow it with ACL SETUSER",
     "can't run this command": "the user may not do what is needed; allow it with ACL SETUSER",
 }
@@ -57,7 +58,7 @@ def explain(error: Exception) -> str:
     for kind, reason in _REASONS:
         if isinstance(error, kind):
             return f"{reason} ({said})" if said else reason
-    for mark, reason in _REASONS_IN_SCRIPTS.items():
+    for mark, reason in _REASONS_BY_TEXT.items():
         if mark in said:
             return f"{reason} ({said})"
     if isinstance(error, redis_errors.ConnectionError) and any(mark in said for mark in _TLS_MARKS):

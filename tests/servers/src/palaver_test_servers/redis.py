@@ -114,17 +114,19 @@ class RedisServer(Server):
 
 
 class RedisCluster(RedisServer):
-    """Three servers that share the slots of a cluster; the object itself is the first of them.
+    """Servers that share the slots of a cluster; the object itself is the first of them.
 
     Args:
         folder: an empty folder for the data of all.
+        size: how many servers.
     """
 
-    def __init__(self, folder: Path) -> None:
-        for number in ("1", "2", "3"):
-            (folder / number).mkdir()
-        super().__init__(folder / "1", settings=_CLUSTER_SETTINGS)
-        others = [RedisServer(folder / number, settings=_CLUSTER_SETTINGS) for number in ("2", "3")]
+    def __init__(self, folder: Path, *, size: int = 3) -> None:
+        folders = [folder / f"{number}" for number in range(1, size + 1)]
+        for each in folders:
+            each.mkdir()
+        super().__init__(folders[0], settings=_CLUSTER_SETTINGS)
+        others = [RedisServer(each, settings=_CLUSTER_SETTINGS) for each in folders[1:]]
         self.nodes = [self, *others]
         for node in self.nodes:
             node.port = _port_in_cluster()
@@ -143,7 +145,9 @@ class RedisCluster(RedisServer):
         if is_new:
             self._join()
         _wait_until(lambda: all("cluster_state:ok" in node.ask("CLUSTER", "INFO") for node in self.nodes))
-        _wait_until(lambda: all(node.ask("CLUSTER", "NODES").count(" connected") >= 3 for node in self.nodes))
+        _wait_until(
+            lambda: all(node.ask("CLUSTER", "NODES").count(" connected") >= len(self.nodes) for node in self.nodes)
+        )
         return self
 
     def stop(self) -> None:
