@@ -159,6 +159,13 @@ def test_a_bad_option_in_the_url_is_refused(store_url: str, query: str) -> None:
         open_store(f"{store_url}{'&' if '?' in store_url else '?'}{query}")
 
 
+@pytest.mark.parametrize("url", ["redis://db..svc", "mongodb://db..svc/bots", "postgresql://db..svc/bots"])
+def test_a_host_that_cannot_be_is_refused(url: str) -> None:
+    """When the store is made, by every driver that has hosts."""
+    with pytest.raises(InvalidOptionError, match="no host name"):
+        open_store(url)
+
+
 @pytest.mark.parametrize(
     "use",
     [

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from palaver import InvalidOptionError, SystemClock
-from palaver.urls import merge_options, redact_url, split_query, url_scheme
+from palaver.urls import check_host, merge_options, redact_url, split_query, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -96,3 +96,18 @@ def test_a_password_with_a_question_mark_is_not_in_the_traceback() -> None:
         split_query("redis://:se?cret@host/0")
 
     assert "cret" not in "".join(traceback.format_exception(caught.value)).replace('"redis://:se?cret@host/0"', "")
+
+
+@pytest.mark.parametrize("host", ["db..svc", "a" * 64, ".db"])
+def test_a_host_that_no_name_server_could_know_is_refused(host: str) -> None:
+    """Without the name in the message, of which a part may be a password."""
+    with pytest.raises(InvalidOptionError, match="no host name") as caught:
+        check_host(host)
+
+    assert host not in str(caught.value)
+
+
+@pytest.mark.parametrize("host", ["", "localhost", "db.svc.", "bücher.example", "::1", "127.0.0.1", "/run/db.sock"])
+def test_other_hosts_pass(host: str) -> None:
+    """Names, addresses, and the paths of sockets."""
+    check_host(host)

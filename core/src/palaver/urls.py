@@ -12,7 +12,16 @@ from palaver.errors import InvalidOptionError
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-__all__ = ("STORE_OPTIONS", "guess", "merge_options", "redact_url", "split_query", "unknown_option", "url_scheme")
+__all__ = (
+    "STORE_OPTIONS",
+    "check_host",
+    "guess",
+    "merge_options",
+    "redact_url",
+    "split_query",
+    "unknown_option",
+    "url_scheme",
+)
 
 STORE_OPTIONS: Final = ("namespace", "ttl")
 """The options that the URL of every store can have."""
@@ -31,6 +40,23 @@ def url_scheme(url: str) -> str:
     if match is None:
         raise InvalidOptionError("a store URL begins with a scheme, as in memory:// or file:.sessions", option="url")
     return match[1].lower()
+
+
+def check_host(host: str) -> None:
+    """Refuse a host that no name server could know; addresses and the paths of sockets pass.
+
+    Raises:
+        InvalidOptionError: a part of its name is empty or too long.
+    """
+    if host.startswith(("/", "@")) or host.count(":") > 1:
+        return  # a socket, or an address of IPv6
+    try:
+        host.partition(":")[0].encode("idna")
+    except UnicodeError:
+        # Neither the name nor the cause, which quotes it: it may be a part of a password that is not percent-encoded.
+        raise InvalidOptionError(
+            "the host is no host name: between its dots are 1 to 63 characters", option="url"
+        ) from None
 
 
 def split_query(url: str) -> tuple[str, dict[str, str]]:

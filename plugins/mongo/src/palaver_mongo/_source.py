@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri, split_options
 
 from palaver.errors import InvalidOptionError
-from palaver.urls import redact_url, url_scheme
+from palaver.urls import check_host, redact_url, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -80,6 +80,8 @@ def _check_address(address: str) -> None:
             "user, password and database have to be percent-encoded",
             option="url",
         )
+    for host, _ in parsed["nodelist"]:
+        check_host(host)
     if parsed["collection"] is not None:
         raise InvalidOptionError("no database has a dot in its name; the collection is collection_name", option="url")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from palaver.errors import InvalidOptionError
-from palaver.urls import redact_url, split_query, url_scheme
+from palaver.urls import check_host, redact_url, split_query, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -175,7 +175,9 @@ def _parse_host(text: str, default_port: int) -> tuple[str, int]:
         ) from None
     if not 0 < number <= _LAST_PORT:
         raise InvalidOptionError("there is no port of that number", option="url")
-    return unquote(host) or "localhost", number
+    name = unquote(host) or "localhost"
+    check_host(name)
+    return name, number
 
 
 def _credentials(text: str) -> dict[str, Any]:

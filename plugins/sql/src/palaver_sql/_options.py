@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver.errors import InvalidOptionError
-from palaver.urls import unknown_option
+from palaver.urls import check_host, unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -127,16 +127,4 @@ def check_address(url: URL) -> None:
     more = url.query.get("host", ())
     for host in (url.host or "", *([more] if isinstance(more, str) else more)):
         for name in host.split(","):
-            _check_host(name)
-
-
-def _check_host(name: str) -> None:
-    if name.startswith(("/", "@")) or name.count(":") > 1:
-        return  # a socket, or an address of IPv6
-    try:
-        name.partition(":")[0].encode("idna")
-    except UnicodeError:
-        # Without its cause, which quotes more of it.
-        raise InvalidOptionError(
-            f"{name!r} is no host name: between its dots are 1 to 63 characters", option="url"
-        ) from None
+            check_host(name)
