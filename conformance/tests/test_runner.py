@@ -128,6 +128,15 @@ def test_an_exclusion_needs_a_reason_and_a_law(exclude: dict[str, str]) -> None:
         run_laws(MemorySessionStore, profile="smoke", exclude=exclude)
 
 
+def test_a_selection_of_laws_is_partial() -> None:
+    """Whoever has tried one law has not shown that a store conforms; that law's verdict still counts."""
+    report = check_store(MemorySessionStore, profile="smoke", laws=["READ-01"])
+
+    assert report.grade is Grade.PARTIAL
+    assert not report.conforms
+    assert run_laws(Forgetful, profile="smoke", laws=["DESTROY-01"]).grade is Grade.BROKEN
+
+
 def test_no_law_that_ran_is_no_conformance() -> None:
     """A run of nothing proves nothing."""
     assert run_laws(MemorySessionStore, profile="smoke", laws=["INIT-03"]).grade is Grade.INCOMPLETE

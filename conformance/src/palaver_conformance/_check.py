@@ -47,13 +47,13 @@ def check_store(
         on_result: called after each law.
 
     Returns:
-        The report of a store that conforms.
+        The report of a store that conforms, or of which the chosen laws hold.
 
     Raises:
         NotConformingError: a law that binds is broken, or could not be decided.
         CannotRun: no store can be made.
     """
     report = run_laws(make, profile=profile, seed=seed, laws=laws, exclude=exclude, on_result=on_result)
-    if not report.conforms:
+    if not report.holds:
         raise NotConformingError(report)
     return report

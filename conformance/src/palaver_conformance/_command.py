@@ -25,8 +25,8 @@ if TYPE_CHECKING:
 
 __all__ = ("conformance",)
 
-_CODES: Final = {Grade.CONFORMS: 0, Grade.BROKEN: 1, Grade.INCOMPLETE: 2}
-_COLOURS: Final = {Grade.CONFORMS: "green", Grade.BROKEN: "red", Grade.INCOMPLETE: "yellow"}
+_CODES: Final = {Grade.CONFORMS: 0, Grade.PARTIAL: 0, Grade.BROKEN: 1, Grade.INCOMPLETE: 2}
+_COLOURS: Final = {Grade.CONFORMS: "green", Grade.PARTIAL: "yellow", Grade.BROKEN: "red", Grade.INCOMPLETE: "yellow"}
 _FORMATS: Final = (".json", ".html", ".md")
 
 
@@ -52,7 +52,8 @@ def conformance(  # noqa: PLR0917  # click passes them by name
     TARGET is a store URL, as in memory:// or file:.sessions, or module:make, as in my_store:make. Several JSON reports
     are put into one HTML page.
 
-    It ends with 0 if the store conforms, with 1 if a law is broken, and with 2 if that could not be found out.
+    It ends with 0 if the store conforms, or the laws that you chose hold, with 1 if a law is broken, and with 2 if that
+    could not be found out.
     """
     paths = [_report_path(file) for file in files]
     if all(target.endswith(".json") for target in targets):

@@ -38,7 +38,7 @@ h1 { font-size: 1.6rem; margin: 0 0 .25rem } h2 { font-size: 1.15rem; margin: 2.
 .card h3 { margin: 0 0 .4rem; font-size: 1rem; overflow-wrap: anywhere }
 .grade { display: inline-block; border-radius: 99px; padding: .1rem .7rem; font-weight: 600; font-size: .85rem }
 .grade.conforms { color: var(--ok); background: var(--okbg) } .grade.does { color: var(--broken); background: var(--brokenbg) }
-.grade.incomplete { color: var(--doubt); background: var(--doubtbg) }
+.grade.incomplete, .grade.partial { color: var(--doubt); background: var(--doubtbg) }
 .bar { display: flex; height: 8px; border-radius: 4px; overflow: hidden; margin: .8rem 0; background: var(--line) }
 .bar i { display: block } .bar .ok { background: var(--ok) } .bar .broken { background: var(--broken) }
 .bar .doubt { background: var(--doubt) }

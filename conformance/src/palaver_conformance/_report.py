@@ -32,6 +32,8 @@ class Grade(StrEnum):
     """What is known of the store."""
 
     CONFORMS = "conforms"
+    PARTIAL = "partial"
+    """Only some laws were chosen, and all of those that bind hold."""
     BROKEN = "does not conform"
     INCOMPLETE = "incomplete"
     """No law that binds is broken, but one of them was excluded or could not be decided."""
@@ -84,6 +86,8 @@ class Report:
     seconds: float
     results: tuple[Result, ...]
     exclusions: Mapping[str, str] = field(default_factory=dict)
+    is_selection: bool = False
+    """Whether only some of the laws were chosen."""
 
     @property
     def grade(self) -> Grade:
@@ -93,12 +97,19 @@ class Report:
         if Verdict.BROKEN in verdicts:
             return Grade.BROKEN
         undecided = Verdict.INCONCLUSIVE in verdicts or any(map(_is_gap, binding))
-        return Grade.INCOMPLETE if undecided or Verdict.PASSED not in verdicts else Grade.CONFORMS
+        if undecided or Verdict.PASSED not in verdicts:
+            return Grade.INCOMPLETE
+        return Grade.PARTIAL if self.is_selection else Grade.CONFORMS
 
     @property
     def conforms(self) -> bool:
-        """Whether every law that binds and could be tried holds."""
+        """Whether every law that binds and could be tried holds; of a selection nobody can tell."""
         return self.grade is Grade.CONFORMS
+
+    @property
+    def holds(self) -> bool:
+        """Whether every chosen law that binds and could be tried holds."""
+        return self.grade in (Grade.CONFORMS, Grade.PARTIAL)
 
     @property
     def broken(self) -> tuple[Result, ...]:

@@ -227,6 +227,7 @@ def make_report(
         seconds=seconds,
         results=tuple(results),
         exclusions=exclusions,
+        is_selection=len(results) < len(all_laws()),
     )
 
 
