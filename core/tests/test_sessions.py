@@ -807,7 +807,7 @@ class TestTurns:
             b'{"id":"b","created":1,"last_activity":1,"state":{}}',
             b'{"id":"a","created":1,"last_activity":1,"state":{"x":"\xff"}}',
             b'{"id":"a","created":1,"last_activity":1,"state":{"x":1e999}}',
-            b'{"id":"a","created":1,"last_activity":1,"state":{"x":' + b"[" * 5000 + b"]" * 5000 + b"}}",
+            b'{"id":"a","created":1,"last_activity":1,"state":{"x":' + b"[" * 100_000 + b"]" * 100_000 + b"}}",
         ],
     )
     async def test_a_record_that_is_no_session_is_corrupt_and_stays(
