@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
+from palaver.store import Capabilities
+from palaver_conformance import targets
+from palaver_conformance._runner import run_laws
+from palaver_memory import MemorySessionStore
+
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from palaver.record import Record
+    from palaver.store import StoreOptions
 
 STORES = """
 import time
@@ -122,3 +131,40 @@ def test_reports_are_combined(tmp_path: Path) -> None:
 
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "both.html").read_text().count("<h3>") == 2
+
+
+@pytest.mark.parametrize(("declared", "left"), [({"scan": True}, False), ({"clear": True}, False), ({}, True)])
+def test_what_a_run_on_an_unknown_database_leaves_is_removed_or_named(
+    declared: dict[str, bool], left: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `clear` or `scan` nothing of the kit is there afterwards; without both the namespaces are named."""
+    stored: set[str] = set()
+
+    class Modest(MemorySessionStore):
+        def __init__(self, name: str, **options: Unpack[StoreOptions]) -> None:
+            super().__init__(name, **options)
+            self.capabilities = Capabilities(**declared)
+
+        async def write(self, session_id: str, record: Record) -> None:
+            await super().write(session_id, record)
+            stored.add(self.namespace)
+
+    monkeypatch.setattr(targets, "open_store", lambda _, **options: Modest("unknown database", **options))
+    harness = targets.store_url("unknown://host/place")
+
+    report = run_laws(harness, profile="smoke", laws=["READ-02", "EXPIRY-06"])
+
+    assert report.holds
+    assert stored
+    assert isinstance(harness, targets.LeavesBehind)
+    assert bool(harness.left_behind) == left
+    assert asyncio.run(_left_in("unknown database", stored)) == left
+
+
+async def _left_in(name: str, namespaces: set[str]) -> bool:
+    found = []
+    for namespace in namespaces:
+        async with MemorySessionStore(name, namespace=namespace) as store:
+            found += [session_id async for session_id in store.scan()]
+            await store.clear()
+    return bool(found)

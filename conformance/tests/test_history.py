@@ -22,6 +22,7 @@ from palaver_conformance.history import (
     Operation,
     Read,
     Recorder,
+    Remove,
     Swap,
     Touch,
     Unknown,
@@ -219,6 +220,7 @@ def test_a_history_survives_json() -> None:
         Swap(RECORD, None),
         Swap(RECORD, "v0"),
         Destroy(),
+        Remove("v0"),
         Touch(None),
         Touch(5),
     ]

@@ -169,6 +169,24 @@ class Restless(HonestHarness):
             return Record(bytes(bytearray(record.payload)), "".join([*record.version]), record.expires_at)
 
 
+class Collecting(HonestHarness):
+    """Has a medium that drops what has expired at odd moments, before anybody purges."""
+
+    class store(HonestStore):  # noqa: N801
+        chance = Random(1)
+
+        async def trip(self) -> None:
+            if self.chance.random() < 0.5:
+                self.collect()
+            await super().trip()
+
+        def collect(self) -> None:
+            for session_id in self.own_ids():
+                record = self.get(session_id)
+                if isinstance(record, Record) and self.is_gone(record):
+                    self.discard(session_id)
+
+
 class VerySlow(HonestHarness):
     """Takes ten milliseconds for each call."""
 
@@ -186,7 +204,7 @@ def test_a_very_slow_store_keeps_the_laws_of_time() -> None:
     assert report.broken == ()
 
 
-@pytest.mark.parametrize("store", [FourMethods, Slow, Coarse, Tiny, Reordering, Restless])
+@pytest.mark.parametrize("store", [FourMethods, Slow, Coarse, Tiny, Reordering, Restless, Collecting])
 def test_an_odd_but_right_store_conforms(store: HarnessLike) -> None:
     """The store conforms, with whatever it does not declare shown as such."""
     report = check_store(store, profile="smoke")

@@ -14,6 +14,7 @@ import pytest
 from palaver_conformance import CannotRun, Grade, NotConformingError, Verdict, check_store
 from palaver_conformance._profiles import PROFILES
 from palaver_conformance._runner import run_laws
+from palaver_conformance.saboteurs import all_saboteurs
 from palaver_memory import MemorySessionStore
 
 if TYPE_CHECKING:
@@ -221,3 +222,18 @@ def _be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
     impatient = dataclasses.replace(PROFILES["smoke"], call_seconds=0.5)
     monkeypatch.setattr(_runner, "PROFILES", {"smoke": impatient})
+
+
+def test_a_report_begins_with_the_law_that_names_the_cause() -> None:
+    """Where a store reads the computer's clock dozens of laws break, and the one that says so comes first."""
+    [reads_the_wall_clock] = [each for each in all_saboteurs() if each.name == "wall-clock"]
+    with pytest.raises(NotConformingError) as caught:
+        check_store(reads_the_wall_clock.harness(), profile="smoke")
+
+    report = caught.value.report
+    others = len(report.broken) - 1
+    assert others > 20
+    assert report.broken[0].law.id == "EXPIRY-06"
+    assert f"begin with EXPIRY-06: {others} other laws are broken as well, and it may be why" in report.text()
+    assert json.loads(report.to_json())["cause"] == "EXPIRY-06"
+    assert "Begin with EXPIRY-06" in report.to_html()

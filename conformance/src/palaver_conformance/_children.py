@@ -70,6 +70,12 @@ class Child:
             raise LawBroken(expected="a store in another process to answer", got=f"nothing for {patience:g} seconds")
         return reading.result().rstrip("\n")
 
+    async def ended_well(self) -> bool:
+        """Wait for its end, and tell whether it was an orderly one."""
+        while await self.line():
+            pass
+        return await asyncio.to_thread(self._code) == 0
+
     async def go(self) -> None:
         """Let it go on from where it waits."""
         await asyncio.to_thread(self._write, "go\n")
@@ -97,6 +103,9 @@ class Child:
         self._process = process
         self._write(self._orders)
         return process
+
+    def _code(self) -> int | None:
+        return None if self._process is None else self._process.wait()
 
     def _write(self, text: str) -> None:
         try:

@@ -12,14 +12,17 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from palaver.errors import PalaverError
+from palaver.urls import redact_url
 from palaver_conformance._guard import Hung, run_guarded_for
 from palaver_conformance._profiles import PROFILES
 from palaver_conformance._report import Grade, Verdict
 from palaver_conformance._runner import CannotRun, run_laws
-from palaver_conformance._text import coverage_lines, failure_lines, family_line, summary_line
-from palaver_conformance.targets import NamedTarget, harness_from
+from palaver_conformance._text import cause_lines, coverage_lines, failure_lines, family_line, summary_line
+from palaver_conformance.targets import LeavesBehind, NamedTarget, harness_from
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from palaver_conformance._report import Report, Result
     from palaver_conformance.harness import Harness
 
@@ -83,6 +86,19 @@ def _run(target: str, profile: str, seed: int | None, laws: tuple[str, ...], exc
         )
     finally:
         progress.end()
+        if isinstance(harness, LeavesBehind):
+            _name_what_is_left(target, harness.left_behind)
+
+
+def _name_what_is_left(target: str, namespaces: Sequence[str]) -> None:
+    if not namespaces:
+        return
+    some = f"in {len(namespaces)} namespaces, from {min(namespaces)!a} to {max(namespaces)!a}"
+    click.secho(
+        f"{redact_url(target)}: sessions of the kit are left behind {some}: the store can neither clear nor scan",
+        fg="yellow",
+        err=True,
+    )
 
 
 def _load(target: str, patience: float) -> Harness:
@@ -125,6 +141,8 @@ def _show(report: Report) -> None:
         click.secho(first, fg="red", bold=True)
         click.echo("\n".join(rest))
     click.echo()
+    for line in cause_lines(report):
+        click.secho(line, fg="red", bold=True)
     for line in coverage_lines(report):
         click.secho(line, dim=True)
     click.secho(summary_line(report), fg=_COLOURS[report.grade], bold=True)

@@ -129,7 +129,10 @@ def _failures(report: dict[str, Any]) -> str:
     broken = [law for law in report["laws"] if law["failure"]]
     if not broken:
         return ""
-    return f"<h2>Broken: {escape(report['store'])}</h2>" + "".join(map(_failure, broken))
+    cause = report["cause"]
+    first = f"<p>Begin with {escape(cause)}: it may be why the others are broken.</p>" if cause else ""
+    ordered = sorted(broken, key=lambda law: law["id"] != cause)
+    return f"<h2>Broken: {escape(report['store'])}</h2>{first}" + "".join(map(_failure, ordered))
 
 
 def _failure(law: dict[str, Any]) -> str:

@@ -4,18 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import pickle
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
+from palaver.record import Record
 from palaver_conformance._clock import START, StandingClock
 from palaver_conformance.harness import as_harness
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
     from palaver.store import SessionStore
     from palaver_conformance.harness import Harness
 
-__all__ = ("JOBS", "main")
+__all__ = ("EARLIER", "JOBS", "LAST_CALLS", "LATER", "TOUCHED", "main")
+
+EARLIER: Final = Record(b"earlier", "0" * 32, None)
+LATER: Final = Record(b"later", "1" * 32, None)
+TOUCHED: Final = START * 2
 
 
 async def look(harness: Harness, location: str, _: dict[str, Any]) -> None:
@@ -27,8 +35,6 @@ async def look(harness: Harness, location: str, _: dict[str, Any]) -> None:
 
 async def write(harness: Harness, location: str, options: dict[str, Any]) -> None:
     """Write sessions without end, and tell of each one when it begins and when it is acknowledged."""
-    from palaver.record import Record
-
     async with harness.make(location, clock=StandingClock()) as store:
         _tell("ready")
         for number in range(int(options["count"])):
@@ -36,6 +42,26 @@ async def write(harness: Harness, location: str, options: dict[str, Any]) -> Non
             _tell(f"begin {number}")
             await _change(store, number, record)
             _tell(f"done {number}")
+
+
+async def finish(harness: Harness, location: str, options: dict[str, Any]) -> None:
+    """Call one verb on the session `a`, and end the process the moment that it is acknowledged."""
+    store = await harness.make(location, clock=StandingClock()).init()
+    await LAST_CALLS[options["verb"]](store)
+    # Not sys.exit: nothing may be closed, flushed or waited for any more.
+    os._exit(0)
+
+
+LAST_CALLS: Final[dict[str, Callable[[SessionStore], Awaitable[Any]]]] = {
+    "write": lambda store: store.write("a", LATER),
+    "destroy": lambda store: store.destroy("a"),
+    "swap": lambda store: store.swap("a", LATER, EARLIER.version),
+    "remove": lambda store: store.remove("a", EARLIER.version),
+    "touch": lambda store: store.touch("a", TOUCHED),
+    "write_many": lambda store: store.write_many([("a", LATER)]),
+    "swap_many": lambda store: store.swap_many([("a", LATER, EARLIER.version)]),
+}
+"""What `finish` does last, where `EARLIER` is there before."""
 
 
 async def _change(store: SessionStore, number: int, record: Any) -> None:
@@ -82,8 +108,6 @@ async def history(harness: Harness, location: str, options: dict[str, Any]) -> N
 
 async def init(harness: Harness, location: str, options: dict[str, Any]) -> None:
     """Be one of several processes that open a new location at the same moment."""
-    from palaver.record import Record
-
     store = harness.make(location, clock=StandingClock())
     _tell("ready")
     await asyncio.to_thread(sys.stdin.readline)
@@ -94,7 +118,7 @@ async def init(harness: Harness, location: str, options: dict[str, Any]) -> None
     _tell("well" if found == record else f"{found!r}")
 
 
-JOBS: Final = {"look": look, "write": write, "history": history, "init": init}
+JOBS: Final = {"look": look, "write": write, "finish": finish, "history": history, "init": init}
 
 
 def main() -> None:

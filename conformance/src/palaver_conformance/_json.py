@@ -37,6 +37,7 @@ def report_to_dict(report: Report) -> dict[str, Any]:
         "exclusions": dict(report.exclusions),
         "counts": {verdict.value: count for verdict, count in report.counts.items()},
         "events": dict(sorted(report.events.items())),
+        "cause": None if report.cause is None else report.cause.law.id,
         "laws": [_law(result) for result in report.results],
     }
 

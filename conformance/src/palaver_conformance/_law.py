@@ -47,6 +47,8 @@ class Law:
     weight: float
     """Its share of the time of a profile, as a multiple of an ordinary law's."""
     trial: Trial
+    is_cause: bool
+    """Whether many other laws break where it is broken, from the same cause."""
 
     @property
     def family(self) -> str:
@@ -104,6 +106,7 @@ def law(
     catches: tuple[str, ...] = (),
     level: Level = Level.MUST,
     weight: float = 1.0,
+    is_cause: bool = False,
 ) -> Callable[[TrialT], TrialT]:
     """Make a law of a function; its docstring is the law's sentence."""
 
@@ -120,6 +123,7 @@ def law(
             catches=catches,
             weight=weight,
             trial=trial,
+            is_cause=is_cause,
         )
         return trial
 

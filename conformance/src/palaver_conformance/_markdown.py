@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver_conformance._report import Verdict
-from palaver_conformance._text import coverage_lines, failure_lines, summary_line
+from palaver_conformance._text import cause_lines, coverage_lines, failure_lines, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -29,7 +29,7 @@ def render_markdown(report: Report) -> str:
     lines += [*_facts(report), ""]
     for result in report.broken:
         lines += ["```text", *failure_lines(result), "```", ""]
-    lines += [f"- {_cell(line)}" for line in coverage_lines(report)]
+    lines += [f"- {_cell(line)}" for line in (*cause_lines(report), *coverage_lines(report))]
     lines += ["", "| law | level | sentence | verdict | s |", "|---|---|---|---|---:|", *map(_row, report.results)]
     return "\n".join(lines) + "\n"
 

@@ -113,8 +113,15 @@ class Report:
 
     @property
     def broken(self) -> tuple[Result, ...]:
-        """The laws that are broken."""
-        return tuple(result for result in self.results if result.verdict is Verdict.BROKEN)
+        """The laws that are broken: first the one that names what may be the cause of all."""
+        broken = [result for result in self.results if result.verdict is Verdict.BROKEN]
+        return tuple(sorted(broken, key=lambda result: result is not self.cause))
+
+    @property
+    def cause(self) -> Result | None:
+        """The broken law to begin with, where one of them may be why others are broken."""
+        broken = [result for result in self.results if result.verdict is Verdict.BROKEN]
+        return next((result for result in broken if result.law.is_cause and len(broken) > 1), None)
 
     @property
     def counts(self) -> Counter[Verdict]:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from palaver_conformance._report import Report, Result
 
-__all__ = ("coverage_lines", "failure_lines", "family_line", "render_text", "summary_line")
+__all__ = ("cause_lines", "coverage_lines", "failure_lines", "family_line", "render_text", "summary_line")
 
 
 def render_text(report: Report) -> str:
@@ -20,7 +20,7 @@ def render_text(report: Report) -> str:
     lines += [family_line(results) for results in report.families().values()]
     for result in report.broken:
         lines += ["", *failure_lines(result)]
-    lines += ["", *coverage_lines(report), summary_line(report)]
+    lines += ["", *cause_lines(report), *coverage_lines(report), summary_line(report)]
     return "\n".join(lines)
 
 
@@ -52,6 +52,15 @@ def failure_lines(result: Result) -> list[str]:
     if failure.timeline:
         lines += [f"  {line}" for line in failure.timeline.splitlines()]
     return lines
+
+
+def cause_lines(report: Report) -> list[str]:
+    """Render which broken law to begin with, where one of them may be why others are broken."""
+    if report.cause is None:
+        return []
+    others = len(report.broken) - 1
+    also = "1 other law is" if others == 1 else f"{others} other laws are"
+    return [f"begin with {report.cause.law.id}: {also} broken as well, and it may be why"]
 
 
 def coverage_lines(report: Report) -> list[str]:

@@ -40,8 +40,8 @@ class Client:
     async def run(self, ids: Sequence[str], count: int, declared: Capabilities) -> None:
         """Make so many calls."""
         verbs = ["read", "read", "write", "destroy"]
-        verbs += ["swap", "swap", "swap"] if declared.swap else []
-        verbs += ["touch"] if declared.touch else []
+        verbs += ["swap", "swap", "swap", "remove"] if declared.swap else []
+        verbs += ["touch", "touch"] if declared.touch else []
         for _ in range(count):
             await self._pause()
             await self._call(self._random.choice(verbs), self._random.choice(ids))
@@ -55,6 +55,8 @@ class Client:
             self._known[session_id] = record.version
         elif verb == "swap":
             await self._swap(session_id)
+        elif verb == "remove":
+            await self._remove(session_id)
         elif verb == "touch":
             await self._client.touch(session_id, self._random.choice([None, self._expires_at]))
         else:
@@ -70,6 +72,13 @@ class Client:
         expected = self._known.get(session_id, ABSENT)
         if await self._client.swap(session_id, record, expected):
             self._known[session_id] = record.version
+        else:
+            await self._read(session_id)
+
+    async def _remove(self, session_id: str) -> None:
+        expected = self._known.get(session_id, ABSENT)
+        if isinstance(expected, str) and await self._client.remove(session_id, expected):
+            self._known[session_id] = ABSENT
         else:
             await self._read(session_id)
 

@@ -10,7 +10,7 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from palaver.record import Record
-from palaver_conformance.history import Destroy, Failed, Ok, Read, Swap, Touch, Unknown, Write
+from palaver_conformance.history import Destroy, Failed, Ok, Read, Remove, Swap, Touch, Unknown, Write
 from palaver_conformance.linearizability import Explanation
 
 if TYPE_CHECKING:
@@ -161,8 +161,8 @@ def _may_end(operation: Operation, now: int) -> bool:
     """Tell whether there may be no record after an operation."""
     if _has_failed(operation) or isinstance(operation.call, Read):
         return False
-    if isinstance(operation.call, Destroy):
-        return True
+    if isinstance(operation.call, Destroy | Remove):
+        return operation.outcome != Ok(answer=False)
     call = operation.call
     expires_at = call.expires_at if isinstance(call, Touch) else call.record.expires_at
     return expires_at is not None and expires_at <= now

@@ -46,6 +46,7 @@ __all__ = (
     "Read",
     "RecordedClient",
     "Recorder",
+    "Remove",
     "Swap",
     "Touch",
     "Unknown",
@@ -116,6 +117,15 @@ class Destroy(_Call, frozen=True):
     """`destroy(session_id)`."""
 
 
+class Remove(_Call, frozen=True):
+    """`remove(session_id, expected)`."""
+
+    expected: str
+
+    def __str__(self) -> str:
+        return f"remove {_short(self.expected)}"
+
+
 class Touch(_Call, frozen=True):
     """`touch(session_id, expires_at)`."""
 
@@ -125,7 +135,7 @@ class Touch(_Call, frozen=True):
         return f"touch {_until(self.expires_at)}"
 
 
-Call: TypeAlias = Read | Write | Swap | Destroy | Touch
+Call: TypeAlias = Read | Write | Swap | Destroy | Remove | Touch
 
 
 # What came of it.
@@ -336,7 +346,7 @@ class Recorder:
 
 
 class RecordedClient:
-    """One client of a store: the five verbs that a history knows, recorded."""
+    """One client of a store: the verbs that a history knows, recorded."""
 
     def __init__(self, recorder: Recorder, name: str, store: SessionStore) -> None:
         self.name = name
@@ -359,6 +369,10 @@ class RecordedClient:
     async def destroy(self, session_id: str) -> None:
         """Call `destroy` of the store."""
         await self._run(session_id, Destroy(), self._store.destroy(session_id))
+
+    async def remove(self, session_id: str, expected: str) -> bool:
+        """Call `remove` of the store."""
+        return await self._run(session_id, Remove(expected), self._store.remove(session_id, expected))
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         """Call `touch` of the store."""

@@ -66,7 +66,7 @@ class Explanation:
     """Why a history is wrong, as small as possible."""
 
     operations: tuple[Operation, ...]
-    """Operations that contradict each other, whatever the others did; without any one of them they need not."""
+    """Operations that contradict each other, whatever the others did, and who brought the value that should not be."""
 
     culprit: Operation
     """The one of them whose answer shows it: the first to return with an answer that nothing explains."""
@@ -317,10 +317,12 @@ class _Explainer:
         """Keep only the operations that matter.
 
         Some do not matter if there is a violation even when they are free to take effect at any time, any number of
-        times or never. That is tried for halves, quarters and so on.
+        times or never. That is tried for halves, quarters and so on. The calls that brought the impossible value stay
+        whatever they answered: who reads the explanation asks for them first.
         """
         kept = dict(prefix)
-        others = [number for number, operation in prefix.items() if operation is not culprit]
+        needed = [culprit, *(each for each in prefix.values() if _brings_answer(each, culprit))]
+        others = [number for number, operation in prefix.items() if not any(operation is each for each in needed)]
         reads = [number for number in others if _only_looks(prefix[number])]
         parts = [[number for number in others if number not in reads], reads]
         while parts:
@@ -363,6 +365,14 @@ class _Explainer:
         expiries = [call.expires_at for call in calls if isinstance(call, Touch)]
         touched = [Record(each.payload, each.version, expires_at) for each in records for expires_at in expiries]
         return dict.fromkeys([*records, None, *touched])
+
+
+def _brings_answer(operation: Operation, culprit: Operation) -> bool:
+    """Tell whether an operation, successful or not, has written the version that another one answered."""
+    answer = culprit.outcome.answer if isinstance(culprit.outcome, Ok) else None
+    if not isinstance(operation.call, Write | Swap):
+        return False
+    return operation.call.record.version == _version(answer)
 
 
 def _end(operation: Operation) -> int:

@@ -1,6 +1,6 @@
 """The model of one session that histories are judged by: a register that holds a record, or nothing.
 
-It says again, in its own words, what the contract says of the five verbs; it shares no code with any store.
+It says again, in its own words, what the contract says of the verbs on one session; it shares no code with any store.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from palaver.record import Record
-from palaver_conformance.history import Answer, Call, Destroy, Read, Swap, Touch, Write
+from palaver_conformance.history import Answer, Call, Destroy, Read, Remove, Swap, Touch, Write
 
 __all__ = ("State", "apply", "live")
 
@@ -35,6 +35,8 @@ def apply(call: Call, state: State, now: int) -> tuple[State, Answer]:
             return _apply_swap(record, expected, state, now)
         case Destroy():
             return None, None
+        case Remove(expected):
+            return _apply_remove(expected, state)
         case Touch(expires_at):
             return _apply_touch(expires_at, state, now)
         case _:
@@ -48,6 +50,12 @@ def _apply_swap(record: Record, expected: str | None, state: State, now: int) ->
     if version == expected:
         return live(record, now), True
     return state, False
+
+
+def _apply_remove(expected: str, state: State) -> tuple[State, bool]:
+    if state is None or state.version != expected:
+        return state, False
+    return None, True
 
 
 def _apply_touch(expires_at: int | None, state: State, now: int) -> tuple[State, bool]:

@@ -6,7 +6,7 @@ import importlib
 import shutil
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
 from palaver.drivers import installed_drivers, open_store
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from palaver.clock import Clock
     from palaver.store import SessionStore
 
-__all__ = ("NamedTarget", "harness_from", "store_url")
+__all__ = ("LeavesBehind", "NamedTarget", "harness_from", "store_url")
 
 _PORTS: Final = {"redis": 6379, "postgresql": 5432, "mysql": 3306, "mariadb": 3306, "mongodb": 27017}
 _NAME_OTHERS: Final = ("+cluster", "+sentinel", "+srv")
@@ -57,6 +57,14 @@ def store_url(url: str) -> Harness:
     is_one_server = "," not in parts.netloc and not scheme.endswith(_NAME_OTHERS)
     has_address = parts.hostname and is_one_server and scheme.partition("+")[0] in _PORTS
     return _ProxiedServerUrl(url) if has_address else _ServerUrl(url)
+
+
+@runtime_checkable
+class LeavesBehind(Protocol):
+    """A harness that cannot always clean up, and knows it."""
+
+    left_behind: tuple[str, ...]
+    """The namespaces that could not be emptied."""
 
 
 class _Url:
@@ -112,6 +120,7 @@ class _ServerUrl(_Url):
 
     def __init__(self, url: str) -> None:
         super().__init__(url)
+        self.left_behind: tuple[str, ...] = ()
         self._used: dict[str, set[str]] = {}
 
     def make(self, location: str, *, clock: Clock, namespace: str = "") -> SessionStore:
@@ -122,9 +131,11 @@ class _ServerUrl(_Url):
 
         for namespace in sorted(self._used.pop(location, ())):
             store = open_store(self.url, clock=StandingClock(), namespace=namespace)
-            if store.capabilities.clear:
-                async with store:
-                    await store.clear()
+            if not (store.capabilities.clear or store.capabilities.scan):
+                self.left_behind += (namespace,)
+                continue
+            async with store:
+                await _empty(store)
 
     def whole_namespace(self, location: str, namespace: str) -> str:
         """Return the namespace of a store of a location."""
@@ -180,6 +191,14 @@ class NamedTarget:
             return as_harness(found)
         except TypeError as error:
             raise CannotRun(str(error)) from error
+
+
+async def _empty(store: SessionStore) -> None:
+    if store.capabilities.clear:
+        await store.clear()
+        return
+    for session_id in [session_id async for session_id in store.scan()]:
+        await store.destroy(session_id)
 
 
 def _path(address: str) -> Path:

@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palaver.record import ABSENT, Record
 from palaver_conformance._children import Child, other_processes_see
-from palaver_conformance._jobs import payload_of, session_of
+from palaver_conformance._jobs import EARLIER, LATER, TOUCHED, payload_of, session_of
 from palaver_conformance._judge import judge
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance.history import History, merge
 from palaver_conformance.laws._verbs import expect_everywhere
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from palaver.store import Capabilities
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 
@@ -119,6 +123,48 @@ async def _expect_usable(ground: Ground, store: TracedStore) -> None:
         ground.equal(await store.purge(), 0, "purge to answer")
     await store.destroy("new")
     await store.expect("new", None)
+
+
+@law(
+    "DURABLE-03",
+    proves=("DURABLE-01", "WRITE-01"),
+    needs=("durable",),
+    hooks=("spawn",),
+    catches=("one-thread-behind", "write-behind", "not-durable-kill"),
+    weight=3,
+)
+async def acknowledged_is_done(ground: Ground) -> None:
+    """What any verb changed is safe when it returns, also if the process ends that very moment."""
+    await other_processes_see(ground)
+    declared = ground.capabilities
+    verbs = [verb for verb, is_declared in _last_verbs(declared) if is_declared]
+    for verb in ground.cases(verbs, at_least=3):
+        ground.move()
+        async with await ground.open() as store:
+            await store.write("a", EARLIER)
+        async with Child(ground, "finish", verb=verb) as child:
+            if not await child.ended_well():
+                raise LawBroken(expected=f"{verb} in another process to answer", got=await child.complaint())
+        ground.steps.begin(f"another process called {verb}, and ended when it was acknowledged")
+        async with await ground.open() as store:
+            await store.expect("a", _after(verb))
+
+
+def _last_verbs(declared: Capabilities) -> Iterator[tuple[str, bool]]:
+    # The first ones are those that every run tries.
+    yield "write", True
+    yield "destroy", True
+    yield "swap", declared.swap
+    yield "write_many", declared.batch
+    yield "touch", declared.touch
+    yield "remove", declared.swap
+    yield "swap_many", declared.batch and declared.swap
+
+
+def _after(verb: str) -> Record | None:
+    if verb in ("destroy", "remove"):
+        return None
+    return replace(EARLIER, expires_at=TOUCHED) if verb == "touch" else LATER
 
 
 @law(

@@ -22,7 +22,7 @@ async def nothing_there(ground: Ground) -> None:
         await store.expect(session_id, None)
 
 
-@law("READ-02", proves=("READ-02",), catches=("read-your-writes", "stale-read", "lost-write"))
+@law("READ-02", proves=("READ-02",), catches=("read-your-writes", "stale-read", "lost-write"), is_cause=True)
 async def writes_are_seen_at_once(ground: Ground) -> None:
     """Every read sees the write before it, however often this is repeated."""
     store = await ground.open()

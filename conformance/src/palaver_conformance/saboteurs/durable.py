@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
+import weakref
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import replace
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar, Final, TypeVar, TypeVarTuple
 
 from palaver.errors import StoreUnavailableError
@@ -127,6 +131,24 @@ class SavesLater(_Buffered):
     async def end(self) -> None:
         await self.threads.run(self.guarded, self.flush)
         await super().end()
+
+
+@saboteur("one-thread-behind", law="DURABLE-03", words="called write, and ended")
+class SavesBehindOneThread(FileStore):
+    """Write does not wait for the only thread, and whoever asks next stands behind it."""
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        super().__init__(*arguments, **options)
+        self.line = ThreadPoolExecutor(1)
+        weakref.finalize(self, self.line.shutdown)
+
+    async def work(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+        self.lifecycle.require_open()
+        return await asyncio.wrap_future(self.line.submit(partial(self.locked, job, *arguments)))
+
+    async def write(self, session_id: str, record: Record) -> None:
+        self.lifecycle.require_open()
+        self.line.submit(partial(self.locked, self.put, session_id, record))
 
 
 @saboteur("torn-file", law="DURABLE-02", words="CorruptSessionError")

@@ -118,7 +118,7 @@ class ClearWildcard(HonestStore):
         return count
 
 
-@saboteur("purge-foreign", law="NAMESPACE-05", words="purge to remove 4")
+@saboteur("purge-foreign", law="NAMESPACE-05", words="purge to answer at most 4")
 class PurgeForeign(HonestStore):
     """Purge removes what has expired in every namespace."""
 

@@ -46,7 +46,7 @@ class PurgeRemovesEternal(_Purging):
         return (record.expires_at or 0) <= self.clock.now()
 
 
-@saboteur("purge-miscounts", law="PURGE-01", words="purge to answer 3")
+@saboteur("purge-miscounts", law="PURGE-01", words="purge to answer at most 3")
 class PurgeMiscounts(_Purging):
     """Purge answers how many sessions it has looked at."""
 
@@ -55,7 +55,7 @@ class PurgeMiscounts(_Purging):
         return seen if await super().purge() else 0
 
 
-@saboteur("purge-threshold", law="PURGE-01", words="purge at the instant of expiry to answer 1")
+@saboteur("purge-threshold", law="PURGE-01", words="expected: None (no live record)")
 class PurgeThreshold(_Purging):
     """Purge leaves what expires at this very instant."""
 
@@ -84,7 +84,7 @@ class PurgeHidesOnly(_Purging):
         return len(dead)
 
 
-@saboteur("purge-page", law="PURGE-03", words="got:      50")
+@saboteur("purge-page", law="PURGE-03", words="expected: None (no live record)")
 class PurgePage(_Purging):
     """Purge removes fifty sessions at most."""
 
@@ -92,7 +92,7 @@ class PurgePage(_Purging):
         return super().dead()[:50]
 
 
-@saboteur("purge-count-cut", law="PURGE-03", words="got:      64")
+@saboteur("purge-count-cut", law="PURGE-05", words="got:      [64")
 class PurgeCountCut(_Purging):
     """Purge removes all, and counts its last page only."""
 
@@ -119,7 +119,7 @@ class _Indexing(HonestStore):
         return sum(self.medium.records.pop(key, None) is not None for key in dead)
 
 
-@saboteur("purge-old-index", law="PURGE-04", words="purge to answer 1")
+@saboteur("purge-old-index", law="PURGE-04", words="purge to answer at most 1")
 class PurgeOldIndex(_Indexing):
     """The first expiry that a session ever had stays in the index."""
 
@@ -127,7 +127,7 @@ class PurgeOldIndex(_Indexing):
         self.medium.notes["index"].setdefault(self.key(session_id), expires_at)
 
 
-@saboteur("purge-after-touch", law="PURGE-04", words="purge to answer 1")
+@saboteur("purge-after-touch", law="PURGE-04", words="purge to answer at most 1")
 class PurgeAfterTouch(_Indexing):
     """Touch moves the expiry of the record and not that in the index."""
 
