@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from palaver import Capabilities, InvalidOptionError, Record, SystemClock, UnsupportedError
+from palaver import Capabilities, InvalidOptionError, ManualClock, Record, SystemClock, UnsupportedError
 
 if TYPE_CHECKING:
     from core.tests.conftest import FourMethodStore
@@ -24,6 +25,13 @@ def test_a_session_lives_a_year_unless_told_otherwise(four_method_store: FourMet
     assert make(ttl=0.001).expiry(5) == 6
     assert make(ttl=timedelta(days=2)).expiry(0) == 2 * 24 * 3600 * 1000
     assert make(ttl=None).expiry(0) is None
+
+
+@pytest.mark.parametrize("no_clock", [5, None, ManualClock, time.time])
+def test_a_clock_that_tells_no_time_is_refused(four_method_store: FourMethodStore, no_clock: Any) -> None:
+    """A clock is an object with `now()`, not a class, a number or a function."""
+    with pytest.raises(InvalidOptionError, match="clock"):
+        type(four_method_store)(clock=no_clock)
 
 
 @pytest.mark.parametrize("ttl", [0, -1, 0.0001, "10", float("nan"), float("inf"), True, 1e300, timedelta(0), [1]])

@@ -103,7 +103,8 @@ class SessionStore(ABC):
         clock: what time it is.
 
     Raises:
-        InvalidOptionError: `ttl` is not a positive number of seconds, or `namespace` is not such a text.
+        InvalidOptionError: `ttl` is not a positive number of seconds, `namespace` is not such a text, or `clock` is no
+            `Clock`.
     """
 
     capabilities: Capabilities = Capabilities()
@@ -127,7 +128,7 @@ class SessionStore(ABC):
     ) -> None:
         self.ttl = _parse_ttl(ttl)
         self.namespace = _parse_namespace(namespace)
-        self.clock = clock
+        self.clock = _checked_clock(clock)
 
     def __repr__(self) -> str:
         return f"<{type(self).__name__}>"
@@ -400,6 +401,16 @@ def _checked_ttl(ttl: timedelta) -> timedelta:
             f"it is {ttl.total_seconds():g} seconds, but must be at least 0.001; None means never", option="ttl"
         )
     return ttl
+
+
+def _checked_clock(clock: Clock) -> Clock:
+    # A class has the method, too, but none to ask.
+    if isinstance(clock, type) or not isinstance(clock, Clock):
+        raise InvalidOptionError(
+            f"{clock!r} is no clock; give an object whose now() returns Unix milliseconds, as palaver.ManualClock()",
+            option="clock",
+        )
+    return clock
 
 
 def _parse_namespace(namespace: str) -> str:

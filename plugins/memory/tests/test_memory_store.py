@@ -204,6 +204,20 @@ async def test_of_many_swaps_one_stores() -> None:
         assert sum(results) == 1
 
 
+async def test_of_many_removes_one_succeeds_and_frees_the_place() -> None:
+    """Compare-and-delete has one winner, and what is gone counts no more towards the limit."""
+    async with MemorySessionStore(max_sessions=2) as store:
+        old = record()
+        await store.write("a", old)
+        await store.write("b", record())
+
+        removed = await asyncio.gather(*(store.remove("a", old.version) for _ in range(5)))
+        await store.write("c", record())
+
+        assert sorted(removed) == [False] * 4 + [True]
+        assert sorted([session_id async for session_id in store.scan()]) == ["b", "c"]
+
+
 async def test_namespaces_do_not_meet() -> None:
     """Not even where a separator would make them the same."""
     name = fresh_name()
