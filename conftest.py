@@ -36,7 +36,7 @@ def _blocking_calls_fail() -> Iterator[None]:
     with blockbuster_ctx() as blockbuster:
         # Finding a driver and importing it is an import like any other: a program does it once, when it starts.
         for function in blockbuster.functions.values():
-            function.can_block_in("palaver/drivers.py", {"open_store"})
+            function.can_block_in("palaver/discovery/drivers.py", {"open_store"})
             # What the conformance kit does between the calls of a store: it draws examples, and counts descriptors.
             function.can_block_in("palaver_conformance/_draw.py", {"draw"})
             function.can_block_in("palaver_conformance/laws/resources.py", {"_descriptors"})

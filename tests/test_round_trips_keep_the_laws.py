@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final, Self
 import pytest
 
 from palaver import SessionStore
-from palaver.round_trips import RoundTrips
+from palaver.engine.round_trips import RoundTrips
 from palaver_conformance import Harness, check_store
 from palaver_conformance.laws import all_laws
 from palaver_conformance.targets import store_url as harness_of

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.anomalies import invented_value, lost_own_write, no_winner, several_winners, stale_read
 from palaver_conformance.history import Destroy, History, Ok, Operation, Read, Swap, Touch, Unknown, Write
 from palaver_conformance.linearizability import Judgement, check

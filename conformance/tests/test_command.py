@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Unpack
 
 import pytest
 
-from palaver.store import Capabilities
+from palaver.contract.store import Capabilities
 from palaver_conformance import targets
 from palaver_conformance._runner import run_laws
 from palaver_memory import MemorySessionStore
@@ -19,8 +19,8 @@ from palaver_memory import MemorySessionStore
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from palaver.record import Record
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Record
+    from palaver.contract.store import StoreOptions
 
 STORES = """
 import time

@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, cast
 import msgspec
 import pytest
 
-from palaver.clock import ManualClock
+from palaver.contract.clock import ManualClock
+from palaver.contract.record import ABSENT, Record
+from palaver.contract.store import SessionStore
 from palaver.errors import SessionTooLargeError, StoreUnavailableError, UnsupportedError
-from palaver.record import ABSENT, Record
-from palaver.store import SessionStore
 from palaver_conformance.history import (
     Destroy,
     Failed,
@@ -32,7 +32,7 @@ from palaver_conformance.history import (
 from palaver_conformance.linearizability import Judgement, check_all
 
 if TYPE_CHECKING:
-    from palaver.record import Absent
+    from palaver.contract.record import Absent
     from palaver_conformance.history import Call, Outcome
 
 CLOCK = ManualClock()
@@ -283,7 +283,7 @@ def test_what_cannot_be_compared_is_not_merged() -> None:
 
 CHILD = """
 import asyncio
-from palaver.clock import ManualClock
+from palaver.contract.clock import ManualClock
 from palaver_conformance.history import Read, Recorder
 
 async def main():

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from palaver.store import Capabilities
+from palaver.contract.store import Capabilities
 from palaver_conformance.harness import HOOKS
 from palaver_conformance.laws import all_laws
 from palaver_conformance.untestable import UNTESTABLE, UNTESTABLE_IN_PART, contract_rules

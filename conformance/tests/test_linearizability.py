@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.history import (
     Answer,
     Call,

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Self, Unpack
 
 import pytest
 
+from palaver.contract.record import Record
+from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import SessionTooLargeError, StoreClosedError
-from palaver.record import Record
-from palaver.store import Capabilities, SessionStore
 from palaver_conformance import check_store
 from palaver_conformance.laws import all_laws
 from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore
@@ -20,8 +20,8 @@ from palaver_memory import MemorySessionStore
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver.record import Absent
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Absent
+    from palaver.contract.store import StoreOptions
     from palaver_conformance.harness import HarnessLike
 
 

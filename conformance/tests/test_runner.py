@@ -20,9 +20,9 @@ from palaver_memory import MemorySessionStore
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from palaver.clock import Clock
-    from palaver.record import Record
-    from palaver.store import SessionStore, StoreOptions
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Record
+    from palaver.contract.store import SessionStore, StoreOptions
 
 
 class Forgetful(MemorySessionStore):

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver import ABSENT, BatchSessionStore, Capabilities, Record, SessionTooLargeError, new_version
-from palaver.batches import rounds
-from palaver.record import SwapDecision, decide_swap
+from palaver.contract.batches import rounds
+from palaver.contract.record import SwapDecision, decide_swap
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -22,7 +22,7 @@ from palaver import (
     StoreUnavailableError,
     TurnEndedError,
 )
-from palaver.bot import SessionsOptions
+from palaver.bot.bot import SessionsOptions
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from palaver.cancellation import run_to_end
+from palaver.toolkit.cancellation import run_to_end
 
 
 async def test_the_result_comes_through() -> None:

@@ -18,7 +18,7 @@ from palaver import (
     installed_drivers,
     open_store,
 )
-from palaver.drivers import driver_fault
+from palaver.discovery.drivers import driver_fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +90,7 @@ def test_listing_imports_no_driver(install: Callable[..., str]) -> None:
 
 def test_an_unknown_scheme_names_the_package_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     """For a scheme of ours, and with a guess for a slip of the pen."""
-    monkeypatch.setattr("palaver.drivers._entry_points", list)  # nothing is installed
+    monkeypatch.setattr("palaver.discovery.drivers._entry_points", list)  # nothing is installed
     with pytest.raises(DriverNotFoundError, match="pip install palaver-mongo") as caught:
         open_store("mongodb+nothing://user:secret@host")
     assert "secret" not in str(caught.value)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from palaver.due import due_at
+from palaver.toolkit.due import due_at
 
 MINUTE = 60_000
 YEAR = 365 * 24 * 60 * MINUTE

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver import InvalidStateError
-from palaver.codec import decode_state, encode_state
-from palaver.json_state import MAX_DEPTH, check_state
+from palaver.state.codec import decode_state, encode_state
+from palaver.state.json_state import MAX_DEPTH, check_state
 
 scalars = (
     st.none()

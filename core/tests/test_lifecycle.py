@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from palaver import StoreClosedError, StoreUnavailableError
-from palaver.lifecycle import Lifecycle
+from palaver.toolkit.lifecycle import Lifecycle
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine

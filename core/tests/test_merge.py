@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palaver.merge import MISSING, merge
+from palaver.state.merge import MISSING, merge
 
 SCALARS = st.none() | st.booleans() | st.integers(-3, 3) | st.sampled_from([0.0, 1.0]) | st.text("ab", max_size=2)
 VALUES = st.recursive(

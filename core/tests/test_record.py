@@ -10,7 +10,7 @@ import sys
 import pytest
 
 from palaver import ABSENT, Record, new_version
-from palaver.record import Absent, SwapDecision, decide_swap
+from palaver.contract.record import Absent, SwapDecision, decide_swap
 
 
 def test_a_record_is_frozen() -> None:

@@ -19,8 +19,8 @@ from palaver import (
     SessionStore,
     StoreUnavailableError,
 )
-from palaver.record import SwapDecision, decide_swap, new_version
-from palaver.round_trips import MAX_BYTES, MAX_ITEMS, SMALLEST_SHARE, RoundTrips
+from palaver.contract.record import SwapDecision, decide_swap, new_version
+from palaver.engine.round_trips import MAX_BYTES, MAX_ITEMS, SMALLEST_SHARE, RoundTrips
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from palaver import InvalidSessionIdError
-from palaver.session_ids import check_session_id
+from palaver.contract.session_ids import check_session_id
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ import time
 
 import pytest
 
-from palaver.threads import Threads
+from palaver.toolkit.threads import Threads
 
 
 async def test_a_job_runs_in_a_thread() -> None:

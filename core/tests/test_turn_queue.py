@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from palaver import NestedTurnError, StoreUnavailableError
-from palaver.turn_queue import TurnQueue
+from palaver.engine.turn_queue import TurnQueue
 
 
 async def test_turns_of_one_session_run_in_order_of_arrival() -> None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 import click
 
 from palaver.errors import PalaverError
-from palaver.urls import redact_url
+from palaver.toolkit.urls import redact_url
 from palaver_conformance._guard import Hung, run_guarded_for
 from palaver_conformance._profiles import PROFILES
 from palaver_conformance._report import Grade, Verdict

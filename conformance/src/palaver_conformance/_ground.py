@@ -7,8 +7,8 @@ from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from palaver.record import Record
-from palaver.store import Capabilities, SessionStore
+from palaver.contract.record import Record
+from palaver.contract.store import Capabilities, SessionStore
 from palaver_conformance._clock import StandingClock
 from palaver_conformance._law import LawBroken
 from palaver_conformance._steps import Steps, describe
@@ -18,7 +18,7 @@ from palaver_conformance.harness import Removes
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
     from palaver_conformance._profiles import Profile
     from palaver_conformance.harness import Harness
 

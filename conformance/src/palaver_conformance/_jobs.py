@@ -9,14 +9,14 @@ import pickle
 import sys
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance._clock import START, StandingClock
 from palaver_conformance.harness import as_harness
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
     from palaver_conformance.harness import Harness
 
 __all__ = ("EARLIER", "JOBS", "LAST_CALLS", "LATER", "TOUCHED", "main")
@@ -70,7 +70,7 @@ async def _change(store: SessionStore, number: int, record: Any) -> None:
         await store.write_many([(session_id, record)])
     elif store.capabilities.swap and number % 5 == 3:  # noqa: PLR2004
         live = await store.read(session_id)
-        from palaver.record import ABSENT
+        from palaver.contract.record import ABSENT
 
         await store.swap(session_id, record, ABSENT if live is None else live.version)
     else:

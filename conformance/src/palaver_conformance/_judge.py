@@ -11,7 +11,7 @@ from palaver_conformance.timeline import explanation_html, explanation_text
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance.history import History
     from palaver_conformance.linearizability import Verdict

@@ -37,7 +37,7 @@ class Law:
     sentence: str
     level: Level
     proves: tuple[str, ...]
-    """The rules of the contract, as `palaver.store` names them."""
+    """The rules of the contract, as `palaver.contract.store` names them."""
     needs: tuple[str, ...]
     """The capabilities without which it has no meaning."""
     hooks: tuple[str, ...]

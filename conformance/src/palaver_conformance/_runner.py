@@ -12,8 +12,8 @@ from datetime import UTC, datetime
 from importlib import metadata
 from typing import TYPE_CHECKING, Any, Final
 
+from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import PalaverError, StoreUnavailableError
-from palaver.store import Capabilities, SessionStore
 from palaver_conformance._clock import StandingClock
 from palaver_conformance._ground import Ground
 from palaver_conformance._guard import Hung, run_guarded, run_guarded_for

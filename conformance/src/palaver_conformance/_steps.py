@@ -6,7 +6,7 @@ import zlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver.record import Record
+from palaver.contract.record import Record
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

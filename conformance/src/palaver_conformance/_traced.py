@@ -8,8 +8,8 @@ import inspect
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
+from palaver.contract.record import Absent, Record
 from palaver.errors import PalaverError
-from palaver.record import Absent, Record
 from palaver_conformance._law import LawBroken
 from palaver_conformance._steps import describe
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
     from types import TracebackType
 
-    from palaver.store import Capabilities, SessionStore
+    from palaver.contract.store import Capabilities, SessionStore
     from palaver_conformance._ground import Ground
 
 __all__ = ("TracedStore",)

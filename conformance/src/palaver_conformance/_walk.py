@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
-    from palaver.store import Capabilities
+    from palaver.contract.store import Capabilities
     from palaver_conformance._ground import Ground
 
 __all__ = ("CLOCK_MOVES", "EXPECTED", "IDS", "LIVES", "PAYLOADS", "minimise", "random_operations", "replay")

@@ -6,12 +6,12 @@ import asyncio
 from random import Random
 from typing import TYPE_CHECKING
 
-from palaver.record import ABSENT, Absent, Record
+from palaver.contract.record import ABSENT, Absent, Record
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver.store import Capabilities, SessionStore
+    from palaver.contract.store import Capabilities, SessionStore
     from palaver_conformance.history import Recorder
 
 __all__ = ("Client",)

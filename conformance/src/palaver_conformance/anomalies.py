@@ -9,7 +9,7 @@ from collections import Counter
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.history import Destroy, Failed, Ok, Read, Remove, Swap, Touch, Unknown, Write
 from palaver_conformance.linearizability import Explanation
 

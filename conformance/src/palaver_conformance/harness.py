@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeAlias, runtime_check
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from palaver.clock import Clock
-    from palaver.store import SessionStore
+    from palaver.contract.clock import Clock
+    from palaver.contract.store import SessionStore
 
 __all__ = (
     "HOOKS",

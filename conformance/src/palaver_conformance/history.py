@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias, TypeVar
 
 import msgspec
 
+from palaver.contract.record import Absent, Record
 from palaver.errors import (
     CorruptSessionError,
     InvalidOptionError,
@@ -26,13 +27,12 @@ from palaver.errors import (
     StoreClosedError,
     UnsupportedError,
 )
-from palaver.record import Absent, Record
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from palaver.clock import Clock
-    from palaver.store import SessionStore
+    from palaver.contract.clock import Clock
+    from palaver.contract.store import SessionStore
 
 __all__ = (
     "Answer",

@@ -28,7 +28,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.history import Destroy, Failed, Ok, Read, Swap, Touch, Unknown, Write, describe_record
 from palaver_conformance.register import apply, live
 

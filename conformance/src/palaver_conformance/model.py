@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from palaver.record import Record
+    from palaver.contract.record import Record
 
 __all__ = ("Model",)
 

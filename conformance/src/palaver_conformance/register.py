@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import TypeAlias, assert_never
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.history import Answer, Call, Destroy, Read, Remove, Swap, Touch, Write
 
 __all__ = ("State", "apply", "live")

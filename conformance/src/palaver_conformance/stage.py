@@ -6,8 +6,8 @@ from collections import deque
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import UnsupportedError
-from palaver.record import ABSENT, Absent, Record
 from palaver_conformance._steps import describe
 from palaver_conformance.model import Model
 

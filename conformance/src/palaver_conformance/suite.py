@@ -17,8 +17,8 @@ from palaver_conformance.laws import all_laws
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from palaver.clock import Clock
-    from palaver.store import SessionStore
+    from palaver.contract.clock import Clock
+    from palaver.contract.store import SessionStore
     from palaver_conformance._law import Law
     from palaver_conformance.harness import Harness
 

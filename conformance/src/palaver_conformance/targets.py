@@ -9,14 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, Protocol, runtime_checkable
 from urllib.parse import unquote, urlsplit
 
-from palaver.drivers import installed_drivers, open_store
-from palaver.urls import redact_url, url_scheme
+from palaver.discovery.drivers import installed_drivers, open_store
+from palaver.toolkit.urls import redact_url, url_scheme
 from palaver_conformance._runner import CannotRun
 from palaver_conformance.harness import Harness, as_harness
 
 if TYPE_CHECKING:
-    from palaver.clock import Clock
-    from palaver.store import SessionStore
+    from palaver.contract.clock import Clock
+    from palaver.contract.store import SessionStore
 
 __all__ = ("LeavesBehind", "NamedTarget", "harness_from", "store_url")
 

@@ -6,7 +6,7 @@ import inspect
 import re
 from typing import Final
 
-from palaver import store as contract
+from palaver.contract import store as contract
 
 _RULE: Final = r"\[([A-Z]+-\d\d)\]\s+(.+?)(?=\n\s*\n|\n\s*- \[|\"\"\")"
 
@@ -35,7 +35,7 @@ UNTESTABLE_IN_PART: Final = {
 
 
 def contract_rules() -> dict[str, str]:
-    """Return the rules of the contract by their ids, as `palaver.store` words them."""
+    """Return the rules of the contract by their ids, as `palaver.contract.store` words them."""
     # From the source: what stands below an attribute is no `__doc__`.
     found = re.finditer(
         r"\[([A-Z]+-\d\d)\]\s+(.+?)(?=\n\s*\n|\n\s*- \[|\"\"\")", inspect.getsource(contract), re.DOTALL

@@ -9,9 +9,12 @@ from __future__ import annotations
 from importlib import import_module, metadata
 from typing import TYPE_CHECKING
 
-from palaver.batches import BatchSessionStore
-from palaver.clock import Clock, ManualClock, SystemClock
-from palaver.drivers import Driver, installed_drivers, open_store
+from palaver.contract.batches import BatchSessionStore
+from palaver.contract.clock import Clock, ManualClock, SystemClock
+from palaver.contract.record import ABSENT, Absent, Record, new_version
+from palaver.contract.store import Capabilities, SessionStore, StoreOptions
+from palaver.discovery.drivers import Driver, installed_drivers, open_store
+from palaver.discovery.hookspecs import hookimpl
 from palaver.errors import (
     ConflictError,
     CorruptSessionError,
@@ -29,18 +32,15 @@ from palaver.errors import (
     TurnEndedError,
     UnsupportedError,
 )
-from palaver.hookspecs import hookimpl
-from palaver.record import ABSENT, Absent, Record, new_version
-from palaver.store import Capabilities, SessionStore, StoreOptions
 
 if TYPE_CHECKING:
     __version__: str
-    from palaver.bot import Bot
-    from palaver.console import ConsoleBot, TextEvent
-    from palaver.context import Connector, Context
-    from palaver.session import Session
-    from palaver.sessions import Sessions
-    from palaver.snapshot import Snapshot
+    from palaver.bot.bot import Bot
+    from palaver.bot.console import ConsoleBot, TextEvent
+    from palaver.bot.context import Connector, Context
+    from palaver.engine.session import Session
+    from palaver.engine.sessions import Sessions
+    from palaver.engine.snapshot import Snapshot
 
 __all__ = (  # noqa: RUF022  # in the order in which people meet them
     # the engine
@@ -90,14 +90,14 @@ __all__ = (  # noqa: RUF022  # in the order in which people meet them
 
 # These need asyncio, which takes longer to import than all the rest: they are imported when they are first used.
 _LAZY = {
-    "Bot": "palaver.bot",
-    "Connector": "palaver.context",
-    "ConsoleBot": "palaver.console",
-    "Context": "palaver.context",
-    "Session": "palaver.session",
-    "Sessions": "palaver.sessions",
-    "Snapshot": "palaver.snapshot",
-    "TextEvent": "palaver.console",
+    "Bot": "palaver.bot.bot",
+    "Connector": "palaver.bot.context",
+    "ConsoleBot": "palaver.bot.console",
+    "Context": "palaver.bot.context",
+    "Session": "palaver.engine.session",
+    "Sessions": "palaver.engine.sessions",
+    "Snapshot": "palaver.engine.snapshot",
+    "TextEvent": "palaver.bot.console",
 }
 
 

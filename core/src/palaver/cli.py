@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from palaver.bot import Bot
-from palaver.console import DEFAULT_SESSION_ID, Console, error_report, plain_message
-from palaver.drivers import driver_fault, installed_drivers, open_store
+from palaver.bot.bot import Bot
+from palaver.bot.console import DEFAULT_SESSION_ID, Console, error_report, plain_message
+from palaver.discovery.drivers import driver_fault, installed_drivers, open_store
 from palaver.errors import PalaverError
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ def palaver() -> None:
 
 
 @palaver.command()
-@click.argument("target", default="palaver.nickname:bot", metavar="[MODULE:BOT]")
+@click.argument("target", default="palaver.bot.nickname:bot", metavar="[MODULE:BOT]")
 @click.option(
     "--store", "url", metavar="URL", help="Where to keep sessions, as in file:.sessions; else as the bot says."
 )

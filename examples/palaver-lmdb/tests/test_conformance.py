@@ -11,7 +11,7 @@ from palaver_lmdb import LMDBSessionStore
 from palaver_conformance import SessionStoreSuite
 
 if TYPE_CHECKING:
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
 
 
 class TestLMDBSessionStore(SessionStoreSuite):

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from plugins.sql.tests.harness import connected
 
-from palaver.clock import ManualClock
+from palaver.contract.clock import ManualClock
 from palaver_test_servers.fixtures import running
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import hashlib
 import os
 import sys
 
-from palaver.record import Record, new_version
+from palaver.contract.record import Record, new_version
 from palaver_sql import SQLSessionStore
 
 CONVERSATIONS = 5

@@ -8,8 +8,8 @@ import pytest
 from plugins.sql.tests.conftest import ask
 from sqlalchemy import make_url
 
+from palaver.contract.record import Record, new_version
 from palaver.errors import StoreUnavailableError
-from palaver.record import Record, new_version
 from palaver_sql import SQLSessionStore
 
 

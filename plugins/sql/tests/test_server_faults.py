@@ -11,8 +11,8 @@ import pytest
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.record import ABSENT, Record, new_version
 from palaver_conformance.proxy import Proxy
 from palaver_sql import SQLSessionStore
 

@@ -8,9 +8,9 @@ import pytest
 from sqlalchemy import event, make_url
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
-from palaver.clock import ManualClock
+from palaver.contract.clock import ManualClock
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ import pytest
 from plugins.sql.tests.harness import connected
 
 from palaver import Sessions
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import StoreUnavailableError
-from palaver.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

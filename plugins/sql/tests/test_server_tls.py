@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from sqlalchemy import make_url
 
+from palaver.contract.record import Record, new_version
 from palaver.errors import StoreUnavailableError
-from palaver.record import Record, new_version
 from palaver_sql import SQLSessionStore
 from palaver_test_servers.fixtures import running
 from palaver_test_servers.redis import make_certificate

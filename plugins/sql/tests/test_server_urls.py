@@ -12,8 +12,8 @@ from sqlalchemy import create_engine, make_url
 from sqlalchemy.ext.asyncio import async_sessionmaker, create_async_engine
 
 from palaver import open_store
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from palaver.record import ABSENT, Record, new_version
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import random
 
-from palaver.clock import ManualClock
-from palaver.record import ABSENT, Record, new_version
+from palaver.contract.clock import ManualClock
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 

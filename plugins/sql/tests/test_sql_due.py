@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
-from palaver.due import due_at
-from palaver.record import ABSENT, Record, new_version
+from palaver.contract.record import ABSENT, Record, new_version
+from palaver.toolkit.due import due_at
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from palaver.clock import ManualClock
+    from palaver.contract.clock import ManualClock
 
     Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 

@@ -9,13 +9,13 @@ import pytest
 from sqlalchemy import event
 from sqlalchemy.engine import Engine
 
-from palaver.record import ABSENT, Record, new_version
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
-    from palaver.clock import ManualClock
+    from palaver.contract.clock import ManualClock
 
     Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 

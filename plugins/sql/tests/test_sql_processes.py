@@ -11,7 +11,7 @@ from palaver_sql import SQLSessionStore
 INIT = """
 import asyncio, sys
 from palaver_sql import SQLSessionStore
-from palaver.record import Record, new_version
+from palaver.contract.record import Record, new_version
 
 async def main():
     print("ready", flush=True)
@@ -25,7 +25,7 @@ asyncio.run(main())
 COUNT = """
 import asyncio, sys
 from palaver_sql import SQLSessionStore
-from palaver.record import ABSENT, Record, new_version
+from palaver.contract.record import ABSENT, Record, new_version
 
 async def count_on(store):
     while True:

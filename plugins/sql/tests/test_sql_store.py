@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import CorruptSessionError, SessionTooLargeError, StoreClosedError
-from palaver.record import ABSENT, Record, new_version
-from palaver.urls import redact_url
+from palaver.toolkit.urls import redact_url
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterable
 
-    from palaver.clock import ManualClock
+    from palaver.contract.clock import ManualClock
 
     Query: TypeAlias = Callable[..., Awaitable[list[Any]]]
 

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, TypeAlias
 
 import pytest
 
+from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import StoreUnavailableError
-from palaver.record import ABSENT, Record, new_version
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

@@ -15,9 +15,9 @@ import pytest
 from sqlalchemy import URL, event
 from sqlalchemy.pool import Pool
 
+from palaver.contract.record import ABSENT, Record, new_version
+from palaver.engine.sessions import Sessions
 from palaver.errors import InvalidStateError, StoreUnavailableError
-from palaver.record import ABSENT, Record, new_version
-from palaver.sessions import Sessions
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

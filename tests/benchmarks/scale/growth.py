@@ -13,7 +13,7 @@ import msgspec
 from tests.benchmarks.states import COUNTER, make_state
 
 from palaver import ManualClock, Record, Sessions, SystemClock, new_version
-from palaver.codec import StoredSession, encode_session, encode_state
+from palaver.state.codec import StoredSession, encode_session, encode_state
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

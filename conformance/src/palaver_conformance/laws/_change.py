@@ -5,7 +5,7 @@ from __future__ import annotations
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
-from palaver.record import ABSENT, Record
+from palaver.contract.record import ABSENT, Record
 from palaver_conformance._law import LawBroken
 from palaver_conformance._steps import describe
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 
 if TYPE_CHECKING:
-    from palaver.store import Capabilities
+    from palaver.contract.store import Capabilities
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

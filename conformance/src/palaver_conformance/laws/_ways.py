@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 from palaver_conformance._law import LawBroken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from palaver.contract.record import ABSENT, Record
 from palaver.errors import CorruptSessionError
-from palaver.record import ABSENT, Record
 from palaver_conformance._law import law
 from palaver_conformance._payloads import HOSTILE, random_bytes
 

@@ -17,7 +17,7 @@ from palaver_conformance.laws._change import Change, verbs_on_a_session
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._interrupt import Interrupted
     from palaver_conformance._traced import TracedStore

@@ -6,9 +6,9 @@ import dataclasses
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
+from palaver.contract.record import ABSENT
+from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import UnsupportedError
-from palaver.record import ABSENT
-from palaver.session_ids import MAX_ID_BYTES
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance.laws._verbs import call_declared
 

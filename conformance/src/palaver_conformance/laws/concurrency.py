@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
+from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import PalaverError
-from palaver.record import ABSENT, Absent, Record
 from palaver_conformance._judge import judge
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance._workload import Client

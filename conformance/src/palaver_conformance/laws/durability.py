@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from palaver.record import ABSENT, Record
+from palaver.contract.record import ABSENT, Record
 from palaver_conformance._children import Child, other_processes_see
 from palaver_conformance._jobs import EARLIER, LATER, TOUCHED, payload_of, session_of
 from palaver_conformance._judge import judge
@@ -17,7 +17,7 @@ from palaver_conformance.laws._verbs import expect_everywhere
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from palaver.store import Capabilities
+    from palaver.contract.store import Capabilities
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

@@ -6,6 +6,7 @@ import logging
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from palaver.contract.record import ABSENT, Record
 from palaver.errors import (
     CorruptSessionError,
     PalaverError,
@@ -13,7 +14,6 @@ from palaver.errors import (
     StoreClosedError,
     StoreUnavailableError,
 )
-from palaver.record import ABSENT, Record
 from palaver_conformance._law import LawBroken, NotRun, law
 from palaver_conformance.harness import Corrupts, Fails, Unusable
 from palaver_conformance.laws._change import Change, failing, verbs_on_a_session

@@ -7,7 +7,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 from palaver_conformance._clock import START, StandingClock
 from palaver_conformance._law import law
 from palaver_conformance.laws._purging import purge_at_most
@@ -17,7 +17,7 @@ from palaver_conformance.laws._ways import ways_to_put
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

@@ -6,8 +6,8 @@ import asyncio
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, cast
 
+from palaver.contract.record import ABSENT
 from palaver.errors import StoreUnavailableError
-from palaver.record import ABSENT
 from palaver_conformance._law import LawBroken, law
 from palaver_conformance._payloads import random_bytes
 from palaver_conformance._steps import describe
@@ -18,7 +18,7 @@ from palaver_conformance.proxy import Proxy
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
     from palaver_conformance.harness import Cuts, Proxied

@@ -14,7 +14,7 @@ from palaver_conformance.laws._ways import ways_to_put
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 from palaver_conformance._ids import RELATED, SEPARATORS, namespaces
 from palaver_conformance._law import law
 from palaver_conformance._payloads import HOSTILE, random_bytes
@@ -13,7 +13,7 @@ from palaver_conformance.laws._verbs import expect_everywhere, expect_gone_every
 from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

@@ -12,7 +12,7 @@ from palaver_conformance._law import LawBroken, law
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
 
 if TYPE_CHECKING:
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
     from palaver_conformance.harness import Fails, Unusable

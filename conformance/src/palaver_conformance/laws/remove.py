@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 from palaver_conformance._law import law
 
 if TYPE_CHECKING:

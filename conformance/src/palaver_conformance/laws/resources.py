@@ -14,8 +14,8 @@ from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from palaver.contract.record import ABSENT
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.record import ABSENT
 from palaver_conformance._blocking import blocking_calls, longest_stall
 from palaver_conformance._law import Level, NotRun, law
 from palaver_conformance._payloads import random_bytes
@@ -26,7 +26,7 @@ from palaver_conformance.laws._verbs import call_declared
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_conformance._ground import Ground
     from palaver_conformance._traced import TracedStore
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 from palaver_conformance._law import law
 from palaver_conformance._payloads import random_bytes
 

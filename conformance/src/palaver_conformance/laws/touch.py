@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance._law import law
 from palaver_conformance._payloads import HOSTILE, random_bytes
 

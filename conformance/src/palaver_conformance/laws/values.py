@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from palaver.record import ABSENT, Record
+from palaver.contract.record import ABSENT, Record
 from palaver_conformance._draw import draw
 from palaver_conformance._law import law
 from palaver_conformance._payloads import HOSTILE, random_bytes, sizes

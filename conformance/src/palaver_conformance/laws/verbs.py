@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver.record import ABSENT, Record
+from palaver.contract.record import ABSENT, Record
 from palaver_conformance._law import law
 from palaver_conformance.laws._ways import ways_to_put
 

@@ -7,14 +7,14 @@ from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
+from palaver.contract.record import ABSENT, Absent, Record
+from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import CorruptSessionError, StoreClosedError, StoreUnavailableError
-from palaver.record import ABSENT, Absent, Record
-from palaver.store import Capabilities, SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
 
 __all__ = ("HonestHarness", "HonestStore", "Medium")
 

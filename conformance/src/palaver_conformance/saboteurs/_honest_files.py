@@ -16,17 +16,17 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, TypeVarTuple
 
 import msgspec
 
+from palaver.contract.record import Absent, Record
+from palaver.contract.store import Capabilities
 from palaver.errors import StoreUnavailableError
-from palaver.lifecycle import Lifecycle
-from palaver.record import Absent, Record
-from palaver.store import Capabilities
-from palaver.threads import Threads
+from palaver.toolkit.lifecycle import Lifecycle
+from palaver.toolkit.threads import Threads
 from palaver_conformance.saboteurs._honest import DAMAGED, HonestStore, Medium
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
 
 __all__ = ("FileHarness", "FileStore")
 

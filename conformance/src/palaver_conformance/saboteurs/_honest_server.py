@@ -8,17 +8,17 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import msgspec
 
-from palaver.cancellation import run_to_end
+from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.lifecycle import Lifecycle
-from palaver.record import ABSENT, Absent, Record
+from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.lifecycle import Lifecycle
 from palaver_conformance.saboteurs._honest import DAMAGED, HonestStore, Medium
 from palaver_conformance.saboteurs._server import ANSWERS, PASSWORD, Answer, Hello, Request, receive, send, the_server
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
 
 __all__ = ("Connection", "ServerHarness", "ServerStore")
 

@@ -11,8 +11,8 @@ from typing import Any, Final
 
 import msgspec
 
+from palaver.contract.record import ABSENT, Record
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.record import ABSENT, Record
 from palaver_conformance.saboteurs._honest import HonestStore, Medium
 
 __all__ = ("ANSWERS", "PASSWORD", "Answer", "Hello", "Request", "Server", "receive", "send", "the_server")

@@ -5,15 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from palaver.contract.record import ABSENT, Record
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.record import ABSENT, Record
 from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver.record import Absent
+    from palaver.contract.record import Absent
 
 
 # Reading.

@@ -7,15 +7,15 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Self
 
+from palaver.contract.record import SwapDecision, decide_swap
 from palaver.errors import StoreUnavailableError
-from palaver.record import SwapDecision, decide_swap
 from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
 
 
 @saboteur("cancel-half", law="CANCEL-01", words="900 bytes b'new")

@@ -12,8 +12,8 @@ from palaver_conformance.saboteurs._registry import saboteur
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from palaver.record import Absent, Record
-    from palaver.store import Capabilities
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import Capabilities
 
 _WITHOUT_TOUCH = replace(HonestStore.capabilities, touch=False)
 

@@ -6,7 +6,7 @@ import asyncio
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from palaver.record import ABSENT, Absent, Record, SwapDecision, decide_swap
+from palaver.contract.record import ABSENT, Absent, Record, SwapDecision, decide_swap
 from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
 
 T = TypeVar("T")
 Ts = TypeVarTuple("Ts")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import logging
 from typing import TYPE_CHECKING, Any, Self
 
+from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import CorruptSessionError, StoreClosedError, StoreUnavailableError
-from palaver.record import ABSENT, Absent, Record
 from palaver_conformance.saboteurs._honest import DAMAGED, HonestStore
 from palaver_conformance.saboteurs._honest_files import FileStore
 from palaver_conformance.saboteurs._honest_server import ServerStore

@@ -13,7 +13,7 @@ from palaver_conformance.saboteurs._registry import saboteur
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
 
 __all__ = ("LimitedStore",)
 

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Self
 
 import msgspec
 
+from palaver.contract.record import Absent, Record
 from palaver.errors import StoreUnavailableError
-from palaver.record import Absent, Record
 from palaver_conformance.saboteurs._honest_server import Connection, ServerStore
 from palaver_conformance.saboteurs._registry import saboteur
 from palaver_conformance.saboteurs._server import PASSWORD, Answer, Hello, Request, send

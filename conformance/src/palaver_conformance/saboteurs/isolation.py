@@ -5,15 +5,15 @@ from __future__ import annotations
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore, Medium
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from palaver.clock import Clock
-    from palaver.record import Absent
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Absent
 
 _EVERYWHERE: Final = Medium()
 

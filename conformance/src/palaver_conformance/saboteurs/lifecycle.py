@@ -14,8 +14,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from types import TracebackType
 
-    from palaver.clock import Clock
-    from palaver.record import Record
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Record
     from palaver_conformance.saboteurs._honest import Medium
 
 

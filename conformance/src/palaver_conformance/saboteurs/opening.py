@@ -11,7 +11,7 @@ from palaver_conformance.saboteurs._honest_files import FileStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
-    from palaver.record import Record
+    from palaver.contract.record import Record
 
 
 @saboteur("init-wipes", law="INIT-01", words="None (no live record)")

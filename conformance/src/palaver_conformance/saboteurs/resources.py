@@ -16,7 +16,7 @@ from palaver_conformance.saboteurs._honest_server import ServerStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
 
 
 class _Leaky(HonestStore):

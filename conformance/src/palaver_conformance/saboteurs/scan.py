@@ -13,7 +13,7 @@ from palaver_conformance.saboteurs._registry import saboteur
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
 
 
 class _Listing(HonestStore):

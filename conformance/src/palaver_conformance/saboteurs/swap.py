@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
+from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import ConflictError
-from palaver.record import ABSENT, Absent, Record
 from palaver_conformance.saboteurs._honest import HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
     from palaver_conformance.saboteurs._honest import Medium
 
 _LARGE: Final = 65_536

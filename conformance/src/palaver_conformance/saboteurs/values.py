@@ -7,14 +7,14 @@ from abc import abstractmethod
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver.record import Record
+from palaver.contract.record import Record
 from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver.record import Absent
+    from palaver.contract.record import Absent
 
 _FALSY: Final = (b"", b"0", b"null", b"false", b"{}", b"[]", b'""', b"None")
 

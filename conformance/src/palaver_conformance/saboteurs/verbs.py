@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
+from palaver.contract.record import Record
 from palaver.errors import CorruptSessionError
-from palaver.record import Record
 from palaver_conformance.saboteurs._honest import DAMAGED, HonestStore
 from palaver_conformance.saboteurs._registry import saboteur
 
 if TYPE_CHECKING:
-    from palaver.record import Absent
+    from palaver.contract.record import Absent
 
 _EMPTY = Record(b"{}", "0" * 32, None)
 

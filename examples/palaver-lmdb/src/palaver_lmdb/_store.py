@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING, Final, Self, Unpack
 import lmdb
 import msgspec
 
+from palaver.contract.record import Record
+from palaver.contract.store import SessionStore
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.lifecycle import Lifecycle
-from palaver.record import Record
-from palaver.store import SessionStore
-from palaver.threads import Threads
+from palaver.toolkit.lifecycle import Lifecycle
+from palaver.toolkit.threads import Threads
 from palaver_lmdb._environments import close_environment, open_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from palaver.store import StoreOptions
+    from palaver.contract.store import StoreOptions
     from palaver_lmdb._environments import SharedEnvironment
 
 __all__ = ("LMDBSessionStore",)

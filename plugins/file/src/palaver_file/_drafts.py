@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
     from palaver_file._calendar import Calendar
     from palaver_file._shard import Shard
 

@@ -15,8 +15,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeAlias
 
+from palaver.contract.record import SwapDecision, decide_swap
 from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableError
-from palaver.record import SwapDecision, decide_swap
 from palaver_file._calendar import Calendar
 from palaver_file._disk import make_folder, read_file, remove_file, require_folder
 from palaver_file._drafts import Draft, Publisher
@@ -27,8 +27,8 @@ from palaver_file._shard import MOST_AT_ONCE, FolderLock, Shard
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from palaver.clock import Clock
-    from palaver.record import Absent, Record
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Absent, Record
 
 __all__ = ("SessionFiles", "explain")
 

@@ -16,8 +16,8 @@ from typing import Final
 
 import msgspec
 
+from palaver.contract.record import Record
 from palaver.errors import CorruptSessionError
-from palaver.record import Record
 
 __all__ = ("decode_file", "encode_file")
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 from urllib.request import url2pathname
 
+from palaver import hookimpl
 from palaver.errors import InvalidOptionError
-from palaver.hookspecs import hookimpl
-from palaver.urls import merge_options, split_query
+from palaver.toolkit.urls import merge_options, split_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
 
 DEFAULT_PATH: Final = ".sessions"
 

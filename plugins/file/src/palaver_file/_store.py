@@ -11,19 +11,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar, TypeVarTuple, Unpack
 
-from palaver.cancellation import run_to_end
+from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.lifecycle import Lifecycle
-from palaver.store import Capabilities, SessionStore
-from palaver.threads import Threads
+from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.lifecycle import Lifecycle
+from palaver.toolkit.threads import Threads
 from palaver_file._files import SessionFiles, explain
 from palaver_file._names import address_of
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 
-    from palaver.record import Absent, Record
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import StoreOptions
 
 __all__ = ("FileSessionStore",)
 

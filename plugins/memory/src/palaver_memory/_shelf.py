@@ -10,7 +10,7 @@ from palaver.errors import InvalidOptionError
 from palaver_memory._calendar import Calendar
 
 if TYPE_CHECKING:
-    from palaver.record import Record
+    from palaver.contract.record import Record
 
 __all__ = ("Key", "Shelf", "shelf_named")
 

@@ -5,17 +5,17 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING, Self, Unpack
 
+from palaver.contract.record import SwapDecision, decide_swap
+from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import InvalidOptionError
-from palaver.lifecycle import Lifecycle
-from palaver.record import SwapDecision, decide_swap
-from palaver.store import Capabilities, SessionStore
+from palaver.toolkit.lifecycle import Lifecycle
 from palaver_memory._shelf import shelf_named
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
 
-    from palaver.record import Absent, Record
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import StoreOptions
     from palaver_memory._shelf import Key
 
 __all__ = ("MemorySessionStore",)

@@ -9,7 +9,7 @@ import pymongo
 from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, ReadPreference
 
-from palaver.cancellation import run_to_end
+from palaver.toolkit.cancellation import run_to_end
 from palaver_mongo._errors import mapped_errors
 
 if TYPE_CHECKING:

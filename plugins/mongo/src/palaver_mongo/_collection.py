@@ -8,8 +8,8 @@ from bson.int64 import Int64
 from pymongo import ReplaceOne
 from pymongo.errors import BulkWriteError
 
+from palaver.contract.record import ABSENT
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver.record import ABSENT
 from palaver_mongo._documents import DUE_AT, EXPIRE_DATE, FIELDS, session_id_of
 from palaver_mongo._errors import explain_code
 from palaver_mongo._swap import DAMAGED, REFUSED, has_version, swap_filter, swap_statement
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pymongo.asynchronous.collection import AsyncCollection
     from pymongo.asynchronous.cursor import AsyncCursor
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
     from palaver_mongo._client import Document
     from palaver_mongo._documents import Documents
 

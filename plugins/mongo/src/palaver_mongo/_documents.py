@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Final
 from bson.datetime_ms import DatetimeMS
 from bson.int64 import Int64
 
-from palaver.due import grain
+from palaver.contract.record import Record
 from palaver.errors import CorruptSessionError
-from palaver.record import Record
+from palaver.toolkit.due import grain
 from palaver_mongo._state import native_state
 
 if TYPE_CHECKING:
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
     from palaver_mongo._client import Document
 
 __all__ = ("DOCUMENT_BYTES", "DUE_AT", "EXPIRE_DATE", "FIELDS", "Documents", "session_id_of")

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver.hookspecs import hookimpl
-from palaver.urls import merge_options, split_query
+from palaver import hookimpl
+from palaver.toolkit.urls import merge_options, split_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
 
 _OWN: Final[dict[str, Callable[[str], Any]]] = {"collection_name": str, "connect_timeout": float, "timeout": float}
 _PALAVERS: Final = frozenset({"ttl", "namespace", *_OWN})

@@ -10,7 +10,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri, split_options
 
 from palaver.errors import InvalidOptionError
-from palaver.urls import check_host, redact_url, url_scheme
+from palaver.toolkit.urls import check_host, redact_url, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

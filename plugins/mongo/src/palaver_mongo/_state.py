@@ -8,8 +8,8 @@ import bson
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
 
-from palaver.codec import decode_session, decode_state
 from palaver.errors import CorruptSessionError
+from palaver.state.codec import decode_session, decode_state
 
 __all__ = ("native_state",)
 

@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
-from palaver.batches import BatchSessionStore, rounds
-from palaver.cancellation import run_to_end
+from palaver.contract.batches import BatchSessionStore, rounds
+from palaver.contract.session_ids import MAX_ID_BYTES, text_fault
+from palaver.contract.store import Capabilities
 from palaver.errors import InvalidOptionError, StoreClosedError
-from palaver.lifecycle import Lifecycle
-from palaver.session_ids import MAX_ID_BYTES, text_fault
-from palaver.store import Capabilities
+from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.lifecycle import Lifecycle
 from palaver_mongo._client import Client, Document
 from palaver_mongo._collection import Sessions
 from palaver_mongo._documents import DOCUMENT_BYTES, Documents
@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 
     from pymongo import AsyncMongoClient
 
-    from palaver.record import Absent, Record
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import StoreOptions
 
 __all__ = ("MongoSessionStore",)
 

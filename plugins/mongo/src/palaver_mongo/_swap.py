@@ -17,10 +17,10 @@ from bson.int64 import Int64
 from bson.raw_bson import RawBSONDocument
 from pymongo import UpdateOne
 
-from palaver.record import ABSENT
+from palaver.contract.record import ABSENT
 
 if TYPE_CHECKING:
-    from palaver.record import Absent
+    from palaver.contract.record import Absent
     from palaver_mongo._client import Document
 
 __all__ = ("DAMAGED", "REFUSED", "has_version", "swap_filter", "swap_statement")

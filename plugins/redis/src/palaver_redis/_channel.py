@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from redis.exceptions import NoScriptError, ResponseError
 
-from palaver.cancellation import run_to_end
 from palaver.errors import StoreUnavailableError
+from palaver.toolkit.cancellation import run_to_end
 from palaver_redis._connections import Command
 from palaver_redis._errors import explain, mapped_errors
 

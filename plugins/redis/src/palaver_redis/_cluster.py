@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError, ResponseError, TryAgainError
 
-from palaver.cancellation import run_to_end
+from palaver.toolkit.cancellation import run_to_end
 from palaver_redis._connections import close_all
 from palaver_redis._slots import Address, Slots, named_host
 

@@ -13,11 +13,11 @@ import json
 import re
 from typing import TYPE_CHECKING, Final
 
+from palaver.contract.record import Record
 from palaver.errors import CorruptSessionError
-from palaver.record import Record
 
 if TYPE_CHECKING:
-    from palaver.record import Absent
+    from palaver.contract.record import Absent
 
 __all__ = ("MAX_HEADER_BYTES", "decode_record", "encode_record", "encode_version", "expiry_text")
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from palaver.errors import InvalidOptionError
-from palaver.urls import check_host, redact_url, split_query, url_scheme
+from palaver.toolkit.urls import check_host, redact_url, split_query, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

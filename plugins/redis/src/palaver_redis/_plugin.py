@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
-from palaver.hookspecs import hookimpl
-from palaver.urls import merge_options, split_query
+from palaver import hookimpl
+from palaver.toolkit.urls import merge_options, split_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
 
 # All other options in a URL are those of the connection, and the store hands them on.
 _OWN: Final = frozenset({"ttl", "namespace", "connect_timeout", "timeout"})

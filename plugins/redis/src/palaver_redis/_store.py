@@ -11,11 +11,11 @@ from zlib import crc32
 from redis.asyncio import RedisCluster
 from redis.exceptions import ResponseError
 
-from palaver.batches import BatchSessionStore
-from palaver.cancellation import run_to_end
+from palaver.contract.batches import BatchSessionStore
+from palaver.contract.store import Capabilities
 from palaver.errors import CorruptSessionError, InvalidOptionError, StoreClosedError
-from palaver.lifecycle import Lifecycle
-from palaver.store import Capabilities
+from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.lifecycle import Lifecycle
 from palaver_redis._channel import Channel, chunks
 from palaver_redis._clients import Timeouts, check_client, connect, describe
 from palaver_redis._connections import Command
@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 
     from redis.asyncio import Redis
 
-    from palaver.record import Absent, Record
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import StoreOptions
     from palaver_redis._clients import Place
     from palaver_redis._connections import Answer, Node
     from palaver_redis._scripts import Script

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy.exc import DBAPIError
 
-from palaver.cancellation import run_to_end
 from palaver.errors import StoreClosedError
+from palaver.toolkit.cancellation import run_to_end
 from palaver_sql._errors import mapped_errors
 from palaver_sql._schema import create_tables, has_tables
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from sqlalchemy import Connection, Table
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from palaver.clock import Clock
+    from palaver.contract.clock import Clock
     from palaver_sql._statements import Statements
 
 __all__ = ("Connections", "Dialect", "choose_dialect")

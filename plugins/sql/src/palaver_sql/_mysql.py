@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from sqlalchemy import bindparam, delete, select, text
 
-from palaver.due import due_at
+from palaver.contract.record import ABSENT
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.record import ABSENT
+from palaver.toolkit.due import due_at
 from palaver_sql._options import check_address, count, flag_as_text, port, take_options
 from palaver_sql._schema import choose_schema, name_in_sql
 from palaver_sql._server import (
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from palaver.clock import Clock
-    from palaver.record import Record
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Record
     from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver.errors import InvalidOptionError
-from palaver.urls import check_host, unknown_option
+from palaver.toolkit.urls import check_host, unknown_option
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -11,10 +11,10 @@ from urllib.parse import urlencode
 
 from sqlalchemy import bindparam, delete, func, text
 
-from palaver.batches import rounds
-from palaver.due import due_at
+from palaver.contract.batches import rounds
+from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.session_ids import MAX_ID_BYTES
+from palaver.toolkit.due import due_at
 from palaver_sql._options import check_address, count, flag, ports, take_options
 from palaver_sql._schema import choose_schema, name_in_sql
 from palaver_sql._server import (
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
     from sqlalchemy.exc import DBAPIError
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from palaver.clock import Clock
-    from palaver.record import Record
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Record
     from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 

@@ -21,8 +21,8 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects import mysql
 
+from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.session_ids import MAX_ID_BYTES
 
 if TYPE_CHECKING:
     from collections.abc import Callable

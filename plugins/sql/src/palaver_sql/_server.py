@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
-    from palaver.record import Record
+    from palaver.contract.record import Record
 
 __all__ = (
     "Client",

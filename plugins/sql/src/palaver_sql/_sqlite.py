@@ -21,11 +21,11 @@ from sqlalchemy.dialects.sqlite import insert
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.pool import QueuePool
 
-from palaver.due import due_at
+from palaver.contract.record import ABSENT
 from palaver.errors import InvalidOptionError, StoreUnavailableError
-from palaver.record import ABSENT
-from palaver.threads import Threads
-from palaver.urls import unknown_option
+from palaver.toolkit.due import due_at
+from palaver.toolkit.threads import Threads
+from palaver.toolkit.urls import unknown_option
 from palaver_sql._statements import PAGE_SIZE, PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
@@ -34,8 +34,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import URL, ColumnElement, Connection, Engine, Insert, Table
 
-    from palaver.clock import Clock
-    from palaver.record import Record
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Record
     from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 

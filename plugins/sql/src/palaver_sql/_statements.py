@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any, Final
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
 
-from palaver.due import due_at
+from palaver.contract.record import ABSENT, Record, SwapDecision, decide_swap
+from palaver.contract.session_ids import MAX_ID_BYTES, check_session_id, text_fault
 from palaver.errors import CorruptSessionError, InvalidSessionIdError, StoreUnavailableError
-from palaver.record import ABSENT, Record, SwapDecision, decide_swap
-from palaver.session_ids import MAX_ID_BYTES, check_session_id, text_fault
+from palaver.toolkit.due import due_at
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 
     from sqlalchemy import BindParameter, ColumnElement, Connection, Table, TextClause
 
-    from palaver.clock import Clock
-    from palaver.record import Absent
+    from palaver.contract.clock import Clock
+    from palaver.contract.record import Absent
     from palaver_sql._dialects import Dialect
 
     Swap: TypeAlias = tuple[str, Record, str | Absent]

@@ -8,11 +8,11 @@ import random
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 
-from palaver.batches import BatchSessionStore
+from palaver.contract.batches import BatchSessionStore
+from palaver.contract.session_ids import MAX_ID_BYTES, text_fault
+from palaver.contract.store import Capabilities
 from palaver.errors import StoreClosedError
-from palaver.lifecycle import Lifecycle
-from palaver.session_ids import MAX_ID_BYTES, text_fault
-from palaver.store import Capabilities
+from palaver.toolkit.lifecycle import Lifecycle
 from palaver_sql._database import Database
 from palaver_sql._dialects import choose_dialect
 from palaver_sql._schema import sessions_table
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
 
-    from palaver.record import Absent, Record
-    from palaver.store import StoreOptions
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import StoreOptions
     from palaver_sql._statements import Page, Swap
 
 __all__ = ("SQLSessionStore",)

@@ -6,8 +6,8 @@ import asyncio
 import warnings
 from typing import TYPE_CHECKING
 
-from palaver.cancellation import run_to_end
 from palaver.errors import StoreClosedError, own_copy
+from palaver.toolkit.cancellation import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -27,15 +27,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING, Final, Self, TypedDict
 
-from palaver.clock import Clock, SystemClock
+from palaver.contract.clock import Clock, SystemClock
+from palaver.contract.session_ids import MAX_ID_BYTES, text_fault
 from palaver.errors import InvalidOptionError, UnsupportedError
-from palaver.session_ids import MAX_ID_BYTES, text_fault
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
     from types import TracebackType
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
 
 __all__ = ("DEFAULT_TTL", "Capabilities", "SessionStore", "StoreOptions")
 

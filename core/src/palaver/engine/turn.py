@@ -14,21 +14,21 @@ from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
 
 from msgspec import Raw
 
-from palaver.changes import Assigned, Mutated
-from palaver.codec import StoredSession, decode_session, encode_session
+from palaver.contract.record import ABSENT, Record, new_version
+from palaver.engine.changes import Assigned, Mutated
+from palaver.engine.keep_alive import HORIZON, KeepAlive
+from palaver.engine.round_trips import RoundTrips
+from palaver.engine.session import Session
+from palaver.engine.turn_queue import TurnQueue
 from palaver.errors import ConflictError, SessionTooLargeError, StoreUnavailableError
-from palaver.keep_alive import HORIZON, KeepAlive
-from palaver.record import ABSENT, Record, new_version
-from palaver.round_trips import RoundTrips
-from palaver.session import Session
-from palaver.turn_queue import TurnQueue
+from palaver.state.codec import StoredSession, decode_session, encode_session
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
     from types import TracebackType
 
-    from palaver.changes import Difference
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
+    from palaver.engine.changes import Difference
 
 __all__ = ("Engine", "OnConflict", "Turn")
 

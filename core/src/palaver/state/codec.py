@@ -7,7 +7,7 @@ from typing import Any
 import msgspec
 
 from palaver.errors import CorruptSessionError, InvalidStateError
-from palaver.json_state import check_state, is_plain
+from palaver.state.json_state import check_state, is_plain
 
 __all__ = ("StoredSession", "check_stored", "decode_session", "decode_state", "encode_session", "encode_state")
 

@@ -9,7 +9,8 @@ from typing import Any, Final
 
 import pluggy
 
-from palaver import hookspecs
+from palaver.contract.store import SessionStore
+from palaver.discovery import hookspecs
 from palaver.errors import (
     DriverLoadError,
     DriverNotFoundError,
@@ -17,8 +18,7 @@ from palaver.errors import (
     InvalidOptionError,
     PalaverError,
 )
-from palaver.store import SessionStore
-from palaver.urls import STORE_OPTIONS, guess, url_scheme
+from palaver.toolkit.urls import STORE_OPTIONS, guess, url_scheme
 
 __all__ = ("DRIVER_GROUP", "Driver", "driver_fault", "installed_drivers", "open_store")
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from palaver.changes import Change, Computed, Merged, Reset, State
-from palaver.codec import check_stored, decode_state, encode_state
+from palaver.engine.changes import Change, Computed, Merged, Reset, State
 from palaver.errors import InvalidStateError, TurnEndedError
+from palaver.state.codec import check_stored, decode_state, encode_state
 
 if TYPE_CHECKING:
-    from palaver.changes import Difference
-    from palaver.codec import StoredSession
+    from palaver.engine.changes import Difference
+    from palaver.state.codec import StoredSession
 
 __all__ = ("Session",)
 

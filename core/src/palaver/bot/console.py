@@ -11,16 +11,16 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 
 import msgspec
 
-from palaver.bot import Bot, SessionsOptions
+from palaver.bot.bot import Bot, SessionsOptions
 from palaver.errors import PalaverError
-from palaver.lifecycle import plain_name
+from palaver.toolkit.lifecycle import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
 
-    from palaver.sessions import Sessions
-    from palaver.snapshot import Snapshot
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
+    from palaver.engine.sessions import Sessions
+    from palaver.engine.snapshot import Snapshot
 
 __all__ = ("Console", "ConsoleBot", "TextEvent")
 
@@ -193,7 +193,7 @@ async def _piped_lines() -> AsyncIterator[str]:
 
 
 async def _typed_lines() -> AsyncIterator[str]:
-    from palaver.terminal import prompt_session  # only a person at a terminal needs what it imports
+    from palaver.bot.terminal import prompt_session  # only a person at a terminal needs what it imports
 
     session = prompt_session()
     while True:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, TypeVar
 
+from palaver.contract.store import SessionStore
 from palaver.errors import SessionTooLargeError
-from palaver.store import SessionStore
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from palaver.record import Absent, Record
+    from palaver.contract.record import Absent, Record
 
 __all__ = ("BatchSessionStore", "rounds")
 

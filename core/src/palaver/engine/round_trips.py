@@ -25,14 +25,14 @@ from collections import deque
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from palaver.cancellation import run_to_end
 from palaver.errors import PalaverError, own_copy
+from palaver.toolkit.cancellation import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Coroutine, Sequence
 
-    from palaver.record import Absent, Record
-    from palaver.store import SessionStore
+    from palaver.contract.record import Absent, Record
+    from palaver.contract.store import SessionStore
 
 __all__ = ("RoundTrips",)
 

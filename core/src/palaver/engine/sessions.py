@@ -5,19 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
-from palaver.codec import encode_state
-from palaver.drivers import open_store
+from palaver.contract.session_ids import check_session_id
+from palaver.contract.store import SessionStore
+from palaver.discovery.drivers import open_store
+from palaver.engine.snapshot import Snapshot
+from palaver.engine.turn import Engine, OnConflict, Turn
 from palaver.errors import InvalidOptionError
-from palaver.session_ids import check_session_id
-from palaver.snapshot import Snapshot
-from palaver.store import SessionStore
-from palaver.turn import Engine, OnConflict, Turn
+from palaver.state.codec import encode_state
 
 if TYPE_CHECKING:
     from contextlib import AbstractAsyncContextManager
     from types import TracebackType
 
-    from palaver.session import Session
+    from palaver.engine.session import Session
 
 __all__ = ("DEFAULT_MAX_PAYLOAD_BYTES", "Sessions")
 

@@ -7,7 +7,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING, TypeVar, TypeVarTuple
 
-from palaver.cancellation import run_to_end
+from palaver.toolkit.cancellation import run_to_end
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Self
 
-from palaver.codec import decode_session, decode_state
+from palaver.state.codec import decode_session, decode_state
 
 if TYPE_CHECKING:
-    from palaver.record import Record
+    from palaver.contract.record import Record
 
 __all__ = ("Snapshot",)
 

@@ -6,10 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Protocol, TypeAlias
 
-from palaver.codec import decode_state, encode_state
 from palaver.errors import ConflictError, InvalidStateError
-from palaver.json_state import path_step
-from palaver.merge import MISSING, differ, merge
+from palaver.state.codec import decode_state, encode_state
+from palaver.state.json_state import path_step
+from palaver.state.merge import MISSING, differ, merge
 
 __all__ = ("Assigned", "Change", "Computed", "Difference", "Merged", "Mutated", "Reset", "State")
 

@@ -9,8 +9,8 @@ from palaver.errors import TurnEndedError
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from palaver.changes import State
-    from palaver.session import Session
+    from palaver.engine.changes import State
+    from palaver.engine.session import Session
 
 __all__ = ("Connector", "Context")
 

@@ -8,15 +8,15 @@ from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from inspect import signature
 from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
-from palaver.context import Connector, Context
+from palaver.bot.context import Connector, Context
+from palaver.engine.sessions import Sessions
 from palaver.errors import InvalidOptionError
-from palaver.sessions import Sessions
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from palaver.store import SessionStore
-    from palaver.turn import OnConflict
+    from palaver.contract.store import SessionStore
+    from palaver.engine.turn import OnConflict
 
 __all__ = ("Bot", "SessionsOptions")
 

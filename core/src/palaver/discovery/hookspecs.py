@@ -15,7 +15,7 @@ import pluggy
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
 
 __all__ = ("hookimpl", "hookspec")
 

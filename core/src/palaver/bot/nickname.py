@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver.console import ConsoleBot, TextEvent
+from palaver.bot.console import ConsoleBot, TextEvent
 
 if TYPE_CHECKING:
-    from palaver.context import Context
+    from palaver.bot.context import Context
 
 __all__ = ("bot",)
 

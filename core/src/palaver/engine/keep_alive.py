@@ -6,11 +6,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Final
 
-from palaver.cancellation import run_to_end
 from palaver.errors import PalaverError
+from palaver.toolkit.cancellation import run_to_end
 
 if TYPE_CHECKING:
-    from palaver.store import SessionStore
+    from palaver.contract.store import SessionStore
 
 __all__ = ("HORIZON", "KeepAlive")
 

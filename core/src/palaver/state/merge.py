@@ -10,8 +10,8 @@ from __future__ import annotations
 from enum import Enum
 from typing import Any, Final, TypeAlias
 
-from palaver.codec import encode_state
-from palaver.json_state import path_step
+from palaver.state.codec import encode_state
+from palaver.state.json_state import path_step
 
 __all__ = ("MISSING", "Missing", "differ", "merge")
 
