@@ -38,7 +38,7 @@ def _blocking_calls_fail() -> Iterator[None]:
         for function in blockbuster.functions.values():
             function.can_block_in("palaver/discovery/drivers.py", {"open_store"})
             # What the conformance kit does between the calls of a store: it draws examples, and counts descriptors.
-            function.can_block_in("palaver_conformance/_draw.py", {"draw"})
+            function.can_block_in("palaver_conformance/ground/draw.py", {"draw"})
             function.can_block_in("palaver_conformance/laws/resources.py", {"_descriptors"})
             # pymongo looks for /.dockerenv when it gets to know a server; nobody can ask it not to.
             function.can_block_in("pymongo/pool_options.py", {"get_container_env_info"})

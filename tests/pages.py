@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Final
 
 from palaver import Capabilities, open_store
 from palaver_conformance.laws import all_laws
+from palaver_conformance.laws.untestable import UNTESTABLE, UNTESTABLE_IN_PART
 from palaver_conformance.saboteurs._table import kill_table
-from palaver_conformance.untestable import UNTESTABLE, UNTESTABLE_IN_PART
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -10,15 +10,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from palaver.contract.record import Record
-from palaver_conformance.anomalies import invented_value, lost_own_write, no_winner, several_winners, stale_read
-from palaver_conformance.history import Destroy, History, Ok, Operation, Read, Swap, Touch, Unknown, Write
-from palaver_conformance.linearizability import Judgement, check
+from palaver_conformance.histories.anomalies import (
+    invented_value,
+    lost_own_write,
+    no_winner,
+    several_winners,
+    stale_read,
+)
+from palaver_conformance.histories.history import Destroy, History, Ok, Operation, Read, Swap, Touch, Unknown, Write
+from palaver_conformance.histories.linearizability import Judgement, check
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from palaver_conformance.history import Call, Outcome
-    from palaver_conformance.linearizability import Explanation
+    from palaver_conformance.histories.history import Call, Outcome
+    from palaver_conformance.histories.linearizability import Explanation
 
 NOW = 1_000
 PAST, FUTURE = 500, 5_000

@@ -6,7 +6,7 @@ import asyncio
 import select
 import time
 
-from palaver_conformance._blocking import _Moment, longest_stall
+from palaver_conformance.instruments.blocking import _Moment, longest_stall
 
 
 async def _busy() -> None:

@@ -13,7 +13,7 @@ import pytest
 
 from palaver.contract.store import Capabilities
 from palaver_conformance import targets
-from palaver_conformance._runner import run_laws
+from palaver_conformance.runner import run_laws
 from palaver_memory import MemorySessionStore
 
 if TYPE_CHECKING:

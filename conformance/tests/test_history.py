@@ -14,7 +14,7 @@ from palaver.contract.clock import ManualClock
 from palaver.contract.record import ABSENT, Record
 from palaver.contract.store import SessionStore
 from palaver.errors import SessionTooLargeError, StoreUnavailableError, UnsupportedError
-from palaver_conformance.history import (
+from palaver_conformance.histories.history import (
     Destroy,
     Failed,
     History,
@@ -29,11 +29,11 @@ from palaver_conformance.history import (
     Write,
     merge,
 )
-from palaver_conformance.linearizability import Judgement, check_all
+from palaver_conformance.histories.linearizability import Judgement, check_all
 
 if TYPE_CHECKING:
     from palaver.contract.record import Absent
-    from palaver_conformance.history import Call, Outcome
+    from palaver_conformance.histories.history import Call, Outcome
 
 CLOCK = ManualClock()
 
@@ -284,7 +284,7 @@ def test_what_cannot_be_compared_is_not_merged() -> None:
 CHILD = """
 import asyncio
 from palaver.contract.clock import ManualClock
-from palaver_conformance.history import Read, Recorder
+from palaver_conformance.histories.history import Read, Recorder
 
 async def main():
     recorder = Recorder(ManualClock(), across_processes=True)

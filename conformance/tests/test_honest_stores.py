@@ -7,7 +7,7 @@ from functools import cache
 import pytest
 
 from palaver_conformance import check_store
-from palaver_conformance._report import Report, Verdict
+from palaver_conformance.report.report import Report, Verdict
 from palaver_conformance.saboteurs._honest import HonestHarness
 from palaver_conformance.saboteurs._honest_files import FileHarness
 from palaver_conformance.saboteurs._honest_server import ServerHarness

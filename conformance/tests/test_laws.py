@@ -9,10 +9,10 @@ import pytest
 from palaver.contract.store import Capabilities
 from palaver_conformance.harness import HOOKS
 from palaver_conformance.laws import all_laws
-from palaver_conformance.untestable import UNTESTABLE, UNTESTABLE_IN_PART, contract_rules
+from palaver_conformance.laws.untestable import UNTESTABLE, UNTESTABLE_IN_PART, contract_rules
 
 if TYPE_CHECKING:
-    from palaver_conformance._law import Law
+    from palaver_conformance.ground.law import Law
 
 LAWS = all_laws()
 

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from palaver.contract.record import Record
-from palaver_conformance.history import (
+from palaver_conformance.histories.history import (
     Answer,
     Call,
     Destroy,
@@ -28,7 +28,7 @@ from palaver_conformance.history import (
     Unknown,
     Write,
 )
-from palaver_conformance.linearizability import DEFAULT_BUDGET, Judgement, check, check_all
+from palaver_conformance.histories.linearizability import DEFAULT_BUDGET, Judgement, check, check_all
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence

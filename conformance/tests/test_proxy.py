@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from palaver_conformance.proxy import Proxy
+from palaver_conformance.instruments.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
-from palaver_conformance import CannotRun, Grade, NotConformingError, Verdict, check_store
-from palaver_conformance._profiles import PROFILES
-from palaver_conformance._runner import run_laws
+from palaver_conformance import CannotRun, Grade, NotConformingError, Verdict, check_store, runner
+from palaver_conformance.profiles import PROFILES
+from palaver_conformance.runner import run_laws
 from palaver_conformance.saboteurs import all_saboteurs
 from palaver_memory import MemorySessionStore
 
@@ -218,10 +218,10 @@ def test_reports_are_rendered() -> None:
 
 
 def _be_impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    from palaver_conformance import _runner
+    from palaver_conformance import runner
 
     impatient = dataclasses.replace(PROFILES["smoke"], call_seconds=0.5)
-    monkeypatch.setattr(_runner, "PROFILES", {"smoke": impatient})
+    monkeypatch.setattr(runner, "PROFILES", {"smoke": impatient})
 
 
 def test_a_report_begins_with_the_law_that_names_the_cause() -> None:

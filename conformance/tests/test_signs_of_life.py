@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from palaver_conformance._children import Child
-from palaver_conformance._ground import Ground
-from palaver_conformance._law import LawBroken
-from palaver_conformance._profiles import PROFILES
+from palaver_conformance.ground.ground import Ground
+from palaver_conformance.ground.law import LawBroken
 from palaver_conformance.harness import as_harness
+from palaver_conformance.instruments.children import Child
+from palaver_conformance.profiles import PROFILES
 from palaver_memory import MemorySessionStore
 
 

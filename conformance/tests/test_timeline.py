@@ -5,9 +5,9 @@ from __future__ import annotations
 from xml.etree import ElementTree as ET
 
 from palaver.contract.record import Record
-from palaver_conformance.history import Failed, History, Ok, Operation, Read, Swap, Unknown, Write
-from palaver_conformance.linearizability import Explanation, check
-from palaver_conformance.timeline import explanation_html, explanation_text, timeline_svg, timeline_text
+from palaver_conformance.histories.history import Failed, History, Ok, Operation, Read, Swap, Unknown, Write
+from palaver_conformance.histories.linearizability import Explanation, check
+from palaver_conformance.histories.timeline import explanation_html, explanation_text, timeline_svg, timeline_text
 
 TYPE = "{http://www.w3.org/2000/svg}"
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from palaver_conformance._check import NotConformingError, check_store
-from palaver_conformance._report import Grade, Report, Result, Verdict
-from palaver_conformance._runner import CannotRun
+from palaver_conformance.check import NotConformingError, check_store
 from palaver_conformance.harness import Harness
+from palaver_conformance.report.report import Grade, Report, Result, Verdict
+from palaver_conformance.runner import CannotRun
 
 if TYPE_CHECKING:
     from palaver_conformance.suite import SessionStoreSuite

@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from palaver_conformance._profiles import PROFILES
-from palaver_conformance._report import Verdict
-from palaver_conformance._runner import CannotRun, Run
-from palaver_conformance._text import failure_lines
 from palaver_conformance.harness import as_harness
 from palaver_conformance.laws import all_laws
+from palaver_conformance.profiles import PROFILES
+from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.text import failure_lines
+from palaver_conformance.runner import CannotRun, Run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from palaver.contract.clock import Clock
     from palaver.contract.store import SessionStore
-    from palaver_conformance._law import Law
+    from palaver_conformance.ground.law import Law
     from palaver_conformance.harness import Harness
 
 __all__ = ("SessionStoreSuite",)

@@ -11,8 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 from palaver.discovery.drivers import installed_drivers, open_store
 from palaver.toolkit.urls import redact_url, url_scheme
-from palaver_conformance._runner import CannotRun
 from palaver_conformance.harness import Harness, as_harness
+from palaver_conformance.runner import CannotRun
 
 if TYPE_CHECKING:
     from palaver.contract.clock import Clock
@@ -127,7 +127,7 @@ class _ServerUrl(_Url):
         return self._open(self.url, location, clock, namespace)
 
     async def remove(self, location: str) -> None:
-        from palaver_conformance._clock import StandingClock
+        from palaver_conformance.ground.clock import StandingClock
 
         for namespace in sorted(self._used.pop(location, ())):
             store = open_store(self.url, clock=StandingClock(), namespace=namespace)

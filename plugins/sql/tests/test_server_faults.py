@@ -13,7 +13,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver_conformance.proxy import Proxy
+from palaver_conformance.instruments.proxy import Proxy
 from palaver_sql import SQLSessionStore
 
 if TYPE_CHECKING:

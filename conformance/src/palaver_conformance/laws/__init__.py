@@ -5,10 +5,10 @@ from __future__ import annotations
 from importlib import import_module
 from typing import TYPE_CHECKING, Final
 
-from palaver_conformance._law import registered
+from palaver_conformance.ground.law import registered
 
 if TYPE_CHECKING:
-    from palaver_conformance._law import Law
+    from palaver_conformance.ground.law import Law
 
 __all__ = ("all_laws",)
 

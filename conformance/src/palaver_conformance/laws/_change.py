@@ -6,14 +6,14 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from palaver.contract.record import ABSENT, Record
-from palaver_conformance._law import LawBroken
-from palaver_conformance._steps import describe
+from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.steps import describe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import Fails
 
 __all__ = ("Change", "failing", "verbs_on_a_session")

@@ -8,8 +8,8 @@ from palaver.contract.record import ABSENT
 
 if TYPE_CHECKING:
     from palaver.contract.store import Capabilities
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 __all__ = ("call_declared", "declared_verbs", "expect_everywhere", "expect_gone_everywhere")
 

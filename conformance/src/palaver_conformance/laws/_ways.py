@@ -6,14 +6,14 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from palaver.contract.record import ABSENT
-from palaver_conformance._law import LawBroken
+from palaver_conformance.ground.law import LawBroken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from palaver.contract.record import Absent, Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 __all__ = ("Way", "ways_to_put")
 

@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT, Record
 from palaver.errors import CorruptSessionError
-from palaver_conformance._law import law
-from palaver_conformance._payloads import HOSTILE, random_bytes
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.payloads import HOSTILE, random_bytes
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import Corrupts
 
 

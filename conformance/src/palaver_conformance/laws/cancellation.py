@@ -6,21 +6,21 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from palaver.errors import PalaverError
-from palaver_conformance._interrupt import interrupt
-from palaver_conformance._judge import judge
-from palaver_conformance._law import LawBroken, law
-from palaver_conformance._steps import describe
-from palaver_conformance._workload import Client
-from palaver_conformance.history import Recorder
+from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.steps import describe
+from palaver_conformance.histories.history import Recorder
+from palaver_conformance.histories.judge import judge
+from palaver_conformance.histories.workload import Client
+from palaver_conformance.instruments.interrupt import interrupt
 from palaver_conformance.laws._change import Change, verbs_on_a_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._interrupt import Interrupted
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
+    from palaver_conformance.instruments.interrupt import Interrupted
 
 _MOST_AWAITS = 30
 _DELAYS = (0, 0.0001, 0, 0.0003, 0.001, 0.002)

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 from palaver.contract.record import ABSENT
 from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import UnsupportedError
-from palaver_conformance._law import LawBroken, law
+from palaver_conformance.ground.law import LawBroken, law
 from palaver_conformance.laws._verbs import call_declared
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 
 _WITH_VERBS = ("swap", "batch", "touch", "scan", "purge", "clear")

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance._ids import RELATED
-from palaver_conformance._law import law
+from palaver_conformance.ground.ids import RELATED
+from palaver_conformance.ground.law import law
 from palaver_conformance.laws._verbs import expect_gone_everywhere
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 
 @law("CLEAR-01", proves=("CLEAR-01",), needs=("clear",), catches=("clear-noop", "clear-miscounts", "clear-prefix"))

@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import PalaverError
-from palaver_conformance._judge import judge
-from palaver_conformance._law import LawBroken, law
-from palaver_conformance._workload import Client
-from palaver_conformance.history import Read, Recorder, Swap, Write
+from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.histories.history import Read, Recorder, Swap, Write
+from palaver_conformance.histories.judge import judge
+from palaver_conformance.histories.workload import Client
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 _CLIENTS = 5
 _CALLS = 10

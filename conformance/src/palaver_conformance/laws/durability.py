@@ -7,19 +7,19 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT, Record
-from palaver_conformance._children import Child, other_processes_see
-from palaver_conformance._jobs import EARLIER, LATER, TOUCHED, payload_of, session_of
-from palaver_conformance._judge import judge
-from palaver_conformance._law import LawBroken, law
-from palaver_conformance.history import History, merge
+from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.histories.history import History, merge
+from palaver_conformance.histories.judge import judge
+from palaver_conformance.instruments.children import Child, other_processes_see
+from palaver_conformance.instruments.jobs import EARLIER, LATER, TOUCHED, payload_of, session_of
 from palaver_conformance.laws._verbs import expect_everywhere
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from palaver.contract.store import Capabilities
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 
 @law(

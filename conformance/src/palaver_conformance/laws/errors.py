@@ -14,7 +14,7 @@ from palaver.errors import (
     StoreClosedError,
     StoreUnavailableError,
 )
-from palaver_conformance._law import LawBroken, NotRun, law
+from palaver_conformance.ground.law import LawBroken, NotRun, law
 from palaver_conformance.harness import Corrupts, Fails, Unusable
 from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
@@ -22,8 +22,8 @@ from palaver_conformance.laws._verbs import call_declared, declared_verbs
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import Secrets
 
 _CANARY = b"canary-5f0c9d"  # short: a store may accept little

@@ -8,8 +8,8 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Final
 
 from palaver.contract.record import ABSENT
-from palaver_conformance._clock import START, StandingClock
-from palaver_conformance._law import law
+from palaver_conformance.ground.clock import START, StandingClock
+from palaver_conformance.ground.law import law
 from palaver_conformance.laws._purging import purge_at_most
 from palaver_conformance.laws._verbs import expect_everywhere, expect_gone_everywhere
 from palaver_conformance.laws._ways import ways_to_put
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 _LIVES: Final = (
     1,

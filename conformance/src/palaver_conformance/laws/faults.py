@@ -8,19 +8,19 @@ from typing import TYPE_CHECKING, cast
 
 from palaver.contract.record import ABSENT
 from palaver.errors import StoreUnavailableError
-from palaver_conformance._law import LawBroken, law
-from palaver_conformance._payloads import random_bytes
-from palaver_conformance._steps import describe
+from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.payloads import random_bytes
+from palaver_conformance.ground.steps import describe
+from palaver_conformance.instruments.proxy import Proxy
 from palaver_conformance.laws._change import Change, verbs_on_a_session
 from palaver_conformance.laws._verbs import declared_verbs
-from palaver_conformance.proxy import Proxy
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import Cuts, Proxied
 
 _ATTEMPTS = 20

@@ -6,17 +6,17 @@ from typing import TYPE_CHECKING
 
 from hypothesis import strategies as st
 
-from palaver_conformance._draw import draw
-from palaver_conformance._ids import RELATED, alphabet, long_ids
-from palaver_conformance._law import LawBroken, law
+from palaver_conformance.ground.draw import draw
+from palaver_conformance.ground.ids import RELATED, alphabet, long_ids
+from palaver_conformance.ground.law import LawBroken, law
 from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 
 @law("ID-01", proves=("ID-01",), catches=("id-casefold", "id-lower-ascii"))

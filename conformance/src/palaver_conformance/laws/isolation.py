@@ -5,17 +5,17 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT
-from palaver_conformance._ids import RELATED, SEPARATORS, namespaces
-from palaver_conformance._law import law
-from palaver_conformance._payloads import HOSTILE, random_bytes
+from palaver_conformance.ground.ids import RELATED, SEPARATORS, namespaces
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.payloads import HOSTILE, random_bytes
 from palaver_conformance.laws._purging import purge_at_most
 from palaver_conformance.laws._verbs import expect_everywhere, expect_gone_everywhere
 from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 
 @law("NAMESPACE-01", proves=("NAMESPACE-01",), catches=("ns-leak-read", "ns-casefold", "ns-ignored", "ns-slug"))

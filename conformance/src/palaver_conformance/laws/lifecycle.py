@@ -8,13 +8,13 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from palaver.errors import PalaverError, StoreClosedError, StoreUnavailableError
-from palaver_conformance._law import LawBroken, law
+from palaver_conformance.ground.law import LawBroken, law
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
 
 if TYPE_CHECKING:
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import Fails, Unusable
 
 

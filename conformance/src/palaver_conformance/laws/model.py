@@ -5,14 +5,14 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from palaver_conformance._law import Inconclusive, LawBroken, law
-from palaver_conformance._walk import IDS, minimise, random_operations, replay
-from palaver_conformance.machine import run_machine, what_is_missing
-from palaver_conformance.stage import Stage
+from palaver_conformance.ground.law import Inconclusive, LawBroken, law
+from palaver_conformance.model.machine import run_machine, what_is_missing
+from palaver_conformance.model.stage import Stage
+from palaver_conformance.model.walk import IDS, minimise, random_operations, replay
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
-    from palaver_conformance.stage import Operation
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.model.stage import Operation
 
 _EVERYTHING = (
     "READ-01", "READ-02", "READ-03", "WRITE-01", "DESTROY-01", "EXPIRY-01", "ID-01", "NAMESPACE-01", "VALUE-01",

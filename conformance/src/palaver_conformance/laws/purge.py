@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver_conformance._law import LawBroken, law
+from palaver_conformance.ground.law import LawBroken, law
 from palaver_conformance.laws._purging import purge_at_most, purge_for_good
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 _ROUNDS: Final = 6
 """A medium that collects at odd moments lets a purge have all of them in some round."""

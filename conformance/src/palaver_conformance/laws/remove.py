@@ -6,10 +6,10 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT
-from palaver_conformance._law import law
+from palaver_conformance.ground.law import law
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 
 @law(

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from palaver.contract.record import ABSENT
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver_conformance._blocking import blocking_calls, longest_stall
-from palaver_conformance._law import Level, NotRun, law
-from palaver_conformance._payloads import random_bytes
+from palaver_conformance.ground.law import Level, NotRun, law
+from palaver_conformance.ground.payloads import random_bytes
 from palaver_conformance.harness import Corrupts, Fails, Unusable
+from palaver_conformance.instruments.blocking import blocking_calls, longest_stall
 from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 _STALL_SECONDS = 0.02
 _LARGE_STALL_SECONDS = 0.1

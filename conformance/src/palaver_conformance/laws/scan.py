@@ -5,12 +5,12 @@ from __future__ import annotations
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
-from palaver_conformance._ids import RELATED, wild_prefixes
-from palaver_conformance._law import law
+from palaver_conformance.ground.ids import RELATED, wild_prefixes
+from palaver_conformance.ground.law import law
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 
 _STABLE = 40

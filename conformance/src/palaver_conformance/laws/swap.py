@@ -6,11 +6,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT
-from palaver_conformance._law import law
-from palaver_conformance._payloads import random_bytes
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.payloads import random_bytes
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 
 @law(

@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import Record
-from palaver_conformance._law import law
-from palaver_conformance._payloads import HOSTILE, random_bytes
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.payloads import HOSTILE, random_bytes
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 
 @law(

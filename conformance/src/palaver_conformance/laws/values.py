@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from hypothesis import strategies as st
 
 from palaver.contract.record import ABSENT, Record
-from palaver_conformance._draw import draw
-from palaver_conformance._law import law
-from palaver_conformance._payloads import HOSTILE, random_bytes, sizes
+from palaver_conformance.ground.draw import draw
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.payloads import HOSTILE, random_bytes, sizes
 from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import ReadsRaw
     from palaver_conformance.laws._ways import Way
 

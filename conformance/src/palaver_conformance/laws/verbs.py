@@ -5,11 +5,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT, Record
-from palaver_conformance._law import law
+from palaver_conformance.ground.law import law
 from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 
 @law("READ-01", proves=("READ-01",), catches=("read-missing-raises", "shared-default", "prefix-read"))

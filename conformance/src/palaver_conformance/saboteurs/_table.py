@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
-from palaver_conformance._report import Verdict
-from palaver_conformance._runner import Run
 from palaver_conformance.laws import all_laws
+from palaver_conformance.report.report import Verdict
+from palaver_conformance.runner import Run
 from palaver_conformance.saboteurs import all_saboteurs
 
 if TYPE_CHECKING:

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from palaver.contract.record import Absent, Record
 from palaver.errors import PalaverError
-from palaver_conformance._law import LawBroken
-from palaver_conformance._steps import describe
+from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.steps import describe
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
     from types import TracebackType
 
     from palaver.contract.store import Capabilities, SessionStore
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 __all__ = ("TracedStore",)
 

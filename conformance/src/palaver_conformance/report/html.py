@@ -5,12 +5,12 @@ from __future__ import annotations
 from html import escape
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver_conformance._json import report_to_dict
+from palaver_conformance.report.json import report_to_dict
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver_conformance._report import Report
+    from palaver_conformance.report.report import Report
 
 __all__ = ("render_html", "render_matrix")
 

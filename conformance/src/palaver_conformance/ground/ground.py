@@ -9,18 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from palaver.contract.record import Record
 from palaver.contract.store import Capabilities, SessionStore
-from palaver_conformance._clock import StandingClock
-from palaver_conformance._law import LawBroken
-from palaver_conformance._steps import Steps, describe
-from palaver_conformance._traced import TracedStore
+from palaver_conformance.ground.clock import StandingClock
+from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.steps import Steps, describe
+from palaver_conformance.ground.traced import TracedStore
 from palaver_conformance.harness import Removes
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from palaver.contract.clock import Clock
-    from palaver_conformance._profiles import Profile
     from palaver_conformance.harness import Harness
+    from palaver_conformance.profiles import Profile
 
 __all__ = ("MINUTE", "Ground")
 

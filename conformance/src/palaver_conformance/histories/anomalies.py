@@ -10,13 +10,13 @@ from itertools import combinations
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import Record
-from palaver_conformance.history import Destroy, Failed, Ok, Read, Remove, Swap, Touch, Unknown, Write
-from palaver_conformance.linearizability import Explanation
+from palaver_conformance.histories.history import Destroy, Failed, Ok, Read, Remove, Swap, Touch, Unknown, Write
+from palaver_conformance.histories.linearizability import Explanation
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from palaver_conformance.history import History, Operation
+    from palaver_conformance.histories.history import History, Operation
 
 __all__ = ("invented_value", "lost_own_write", "no_winner", "several_winners", "stale_read")
 

@@ -9,12 +9,12 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
-from palaver_conformance._law import LawBroken, NotRun
+from palaver_conformance.ground.law import LawBroken, NotRun
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 __all__ = ("Child", "other_processes_see")
 
@@ -22,7 +22,7 @@ _LOOKS: Final = 10
 
 
 class Child:
-    """A process that does one job (see `_jobs`), and is killed at the latest when the block ends.
+    """A process that does one job (see `jobs`), and is killed at the latest when the block ends.
 
     Args:
         ground: whose harness and location it uses.
@@ -93,7 +93,7 @@ class Child:
 
     def _start(self) -> subprocess.Popen[str]:
         process = subprocess.Popen(  # this very interpreter
-            [sys.executable, "-m", "palaver_conformance._jobs"],
+            [sys.executable, "-m", "palaver_conformance.instruments.jobs"],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,

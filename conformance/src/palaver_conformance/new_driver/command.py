@@ -13,7 +13,7 @@ import click
 __all__ = ("new_driver",)
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9]*")
-_TEMPLATES: Final = "templates/driver"
+_TEMPLATES: Final = "templates"
 
 
 @click.command("new-driver")
@@ -64,7 +64,7 @@ def _files(name: str) -> dict[str, str]:
 
 
 def _template(name: str) -> str:
-    return (resources.files("palaver_conformance") / _TEMPLATES / f"{name}.txt").read_text(encoding="utf-8")
+    return (resources.files("palaver_conformance.new_driver") / _TEMPLATES / f"{name}.txt").read_text(encoding="utf-8")
 
 
 def _core_range(version: str) -> str:

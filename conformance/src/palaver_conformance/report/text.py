@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance._report import Verdict
+from palaver_conformance.report.report import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from palaver_conformance._report import Report, Result
+    from palaver_conformance.report.report import Report, Result
 
 __all__ = ("cause_lines", "coverage_lines", "failure_lines", "family_line", "render_text", "summary_line")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from palaver_conformance._law import Law, Level
+from palaver_conformance.ground.law import Law, Level
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -142,25 +142,25 @@ class Report:
 
     def text(self) -> str:
         """Render for a terminal, without colours."""
-        from palaver_conformance._text import render_text
+        from palaver_conformance.report.text import render_text
 
         return render_text(self)
 
     def to_json(self) -> str:
         """Render as JSON (see `SCHEMA_VERSION`)."""
-        from palaver_conformance._json import render_json
+        from palaver_conformance.report.json import render_json
 
         return render_json(self)
 
     def to_markdown(self) -> str:
         """Render as Markdown."""
-        from palaver_conformance._markdown import render_markdown
+        from palaver_conformance.report.markdown import render_markdown
 
         return render_markdown(self)
 
     def to_html(self) -> str:
         """Render as one HTML page that needs nothing else."""
-        from palaver_conformance._html import render_html
+        from palaver_conformance.report.html import render_html
 
         return render_html(self)
 

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Final
 
-from palaver_conformance.history import Failed, Unknown
+from palaver_conformance.histories.history import Failed, Unknown
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from palaver_conformance.history import Operation
-    from palaver_conformance.linearizability import Explanation
+    from palaver_conformance.histories.history import Operation
+    from palaver_conformance.histories.linearizability import Explanation
 
 __all__ = ("explanation_html", "explanation_text", "timeline_svg", "timeline_text")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance._report import Verdict
-from palaver_conformance._text import cause_lines, coverage_lines, failure_lines, summary_line
+from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.text import cause_lines, coverage_lines, failure_lines, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from palaver_conformance._report import Report, Result
+    from palaver_conformance.report.report import Report, Result
 
 __all__ = ("render_markdown",)
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 __all__ = ("Inconclusive", "Law", "LawBroken", "Level", "NotRun", "law", "registered")
 

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import UnsupportedError
-from palaver_conformance._steps import describe
-from palaver_conformance.model import Model
+from palaver_conformance.ground.steps import describe
+from palaver_conformance.model.model import Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver_conformance._ground import Ground
-    from palaver_conformance._traced import TracedStore
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.traced import TracedStore
 
 __all__ = ("NAMESPACES", "Operation", "Stage", "WriteItem")
 

@@ -29,14 +29,24 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import msgspec
 
 from palaver.contract.record import Record
-from palaver_conformance.history import Destroy, Failed, Ok, Read, Swap, Touch, Unknown, Write, describe_record
-from palaver_conformance.register import apply, live
+from palaver_conformance.histories.history import (
+    Destroy,
+    Failed,
+    Ok,
+    Read,
+    Swap,
+    Touch,
+    Unknown,
+    Write,
+    describe_record,
+)
+from palaver_conformance.histories.register import apply, live
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-    from palaver_conformance.history import Answer, Call, History, Operation
-    from palaver_conformance.register import State
+    from palaver_conformance.histories.history import Answer, Call, History, Operation
+    from palaver_conformance.histories.register import State
 
 __all__ = ("DEFAULT_BUDGET", "Explanation", "Judgement", "Verdict", "check", "check_all")
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TypeAlias, assert_never
 
 from palaver.contract.record import Record
-from palaver_conformance.history import Answer, Call, Destroy, Read, Remove, Swap, Touch, Write
+from palaver_conformance.histories.history import Answer, Call, Destroy, Read, Remove, Swap, Touch, Write
 
 __all__ = ("State", "apply", "live")
 

@@ -17,12 +17,12 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from palaver_conformance._law import LawBroken
-from palaver_conformance._walk import CLOCK_MOVES, EXPECTED, IDS, LIVES, PAYLOADS
-from palaver_conformance.stage import Operation, Stage, WriteItem
+from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.model.stage import Operation, Stage, WriteItem
+from palaver_conformance.model.walk import CLOCK_MOVES, EXPECTED, IDS, LIVES, PAYLOADS
 
 if TYPE_CHECKING:
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 __all__ = ("Finding", "run_machine", "what_is_missing")
 

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance._runner import run_laws
+from palaver_conformance.runner import run_laws
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
-    from palaver_conformance._report import Report, Result
     from palaver_conformance.harness import HarnessLike
+    from palaver_conformance.report.report import Report, Result
 
 __all__ = ("NotConformingError", "check_store")
 

@@ -7,15 +7,15 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from palaver.errors import PalaverError
-from palaver_conformance._law import LawBroken
-from palaver_conformance.stage import Operation, Stage, WriteItem
+from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.model.stage import Operation, Stage, WriteItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from random import Random
 
     from palaver.contract.store import Capabilities
-    from palaver_conformance._ground import Ground
+    from palaver_conformance.ground.ground import Ground
 
 __all__ = ("CLOCK_MOVES", "EXPECTED", "IDS", "LIVES", "PAYLOADS", "minimise", "random_operations", "replay")
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from palaver_conformance._report import SCHEMA_VERSION, Report, Result
+from palaver_conformance.report.report import SCHEMA_VERSION, Report, Result
 
 if TYPE_CHECKING:
-    from palaver_conformance._report import Failure
+    from palaver_conformance.report.report import Failure
 
 __all__ = ("render_json", "report_to_dict")
 

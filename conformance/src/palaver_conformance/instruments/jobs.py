@@ -10,7 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver.contract.record import Record
-from palaver_conformance._clock import START, StandingClock
+from palaver_conformance.ground.clock import START, StandingClock
 from palaver_conformance.harness import as_harness
 
 if TYPE_CHECKING:
@@ -89,8 +89,8 @@ def payload_of(number: int, longest: int | None) -> bytes:
 
 async def history(harness: Harness, location: str, options: dict[str, Any]) -> None:
     """Be one client of a history among several processes."""
-    from palaver_conformance._workload import Client
-    from palaver_conformance.history import Recorder
+    from palaver_conformance.histories.history import Recorder
+    from palaver_conformance.histories.workload import Client
 
     clock = StandingClock()
     recorder = Recorder(clock, across_processes=True)

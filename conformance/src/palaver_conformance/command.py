@@ -13,18 +13,18 @@ import click
 
 from palaver.errors import PalaverError
 from palaver.toolkit.urls import redact_url
-from palaver_conformance._guard import Hung, run_guarded_for
-from palaver_conformance._profiles import PROFILES
-from palaver_conformance._report import Grade, Verdict
-from palaver_conformance._runner import CannotRun, run_laws
-from palaver_conformance._text import cause_lines, coverage_lines, failure_lines, family_line, summary_line
+from palaver_conformance.instruments.guard import Hung, run_guarded_for
+from palaver_conformance.profiles import PROFILES
+from palaver_conformance.report.report import Grade, Verdict
+from palaver_conformance.report.text import cause_lines, coverage_lines, failure_lines, family_line, summary_line
+from palaver_conformance.runner import CannotRun, run_laws
 from palaver_conformance.targets import LeavesBehind, NamedTarget, harness_from
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver_conformance._report import Report, Result
     from palaver_conformance.harness import Harness
+    from palaver_conformance.report.report import Report, Result
 
 __all__ = ("conformance",)
 
@@ -171,7 +171,7 @@ def _exclusion(text: str) -> tuple[str, str]:
 
 
 def _combine(files: tuple[str, ...], paths: list[Path]) -> None:
-    from palaver_conformance._html import render_matrix
+    from palaver_conformance.report.html import render_matrix
 
     pages = [path for path in paths if path.suffix == ".html"]
     if not pages:
@@ -183,7 +183,7 @@ def _combine(files: tuple[str, ...], paths: list[Path]) -> None:
 
 
 def _loaded(file: str) -> dict[str, Any]:
-    from palaver_conformance._report import SCHEMA_VERSION
+    from palaver_conformance.report.report import SCHEMA_VERSION
 
     try:
         report = json.loads(Path(file).read_text(encoding="utf-8"))

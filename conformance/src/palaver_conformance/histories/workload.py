@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from palaver.contract.store import Capabilities, SessionStore
-    from palaver_conformance.history import Recorder
+    from palaver_conformance.histories.history import Recorder
 
 __all__ = ("Client",)
 

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance._law import LawBroken
-from palaver_conformance.linearizability import Judgement, check_all
-from palaver_conformance.timeline import explanation_html, explanation_text
+from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.histories.linearizability import Judgement, check_all
+from palaver_conformance.histories.timeline import explanation_html, explanation_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from palaver.contract.record import Record
-    from palaver_conformance._ground import Ground
-    from palaver_conformance.history import History
-    from palaver_conformance.linearizability import Verdict
+    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.histories.history import History
+    from palaver_conformance.histories.linearizability import Verdict
 
 __all__ = ("judge",)
 

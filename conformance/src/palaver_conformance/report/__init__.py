@@ -1,0 +1,4 @@
+"""What a run has found, and its renderings: text, JSON, Markdown and HTML.
+
+Imports `ground.law` only.
+"""
