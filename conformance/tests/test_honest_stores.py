@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from functools import cache
+from typing import TYPE_CHECKING
 
 import pytest
 
 from palaver_conformance import check_store
-from palaver_conformance.report.report import Report, Verdict
+from palaver_conformance.report.findings import Verdict
 from palaver_conformance.saboteurs._honest import HonestHarness
 from palaver_conformance.saboteurs._honest_files import FileHarness
 from palaver_conformance.saboteurs._honest_server import ServerHarness
 from palaver_conformance.saboteurs.failures import LimitedStore
+
+if TYPE_CHECKING:
+    from palaver_conformance.report.report import Report
 
 
 class LimitedHarness(HonestHarness):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Unpack
 
 import pytest
 
-from palaver_conformance import CannotRun, Grade, NotConformingError, Verdict, check_store, runner
+from palaver_conformance import CannotRun, Grade, NotConformingError, Verdict, check_store
 from palaver_conformance.profiles import PROFILES
 from palaver_conformance.runner import run_laws
 from palaver_conformance.saboteurs import all_saboteurs

@@ -10,12 +10,12 @@ import pytest
 from palaver_conformance import NotConformingError, check_store
 from palaver_conformance.laws import all_laws
 from palaver_conformance.profiles import PROFILES
-from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.findings import Verdict
 from palaver_conformance.report.text import failure_lines
 from palaver_conformance.saboteurs import Saboteur, all_saboteurs
 
 if TYPE_CHECKING:
-    from palaver_conformance.report.report import Result
+    from palaver_conformance.report.findings import Result
 
 SABOTEURS = {saboteur.name: saboteur for saboteur in all_saboteurs()}
 LAWS = {law.id: law for law in all_laws()}

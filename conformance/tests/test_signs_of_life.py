@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from palaver_conformance.ground.ground import Ground
-from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.harness import as_harness
 from palaver_conformance.instruments.children import Child
 from palaver_conformance.profiles import PROFILES

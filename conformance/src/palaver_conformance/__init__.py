@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from palaver_conformance.check import NotConformingError, check_store
 from palaver_conformance.harness import Harness
-from palaver_conformance.report.report import Grade, Report, Result, Verdict
+from palaver_conformance.report.findings import Grade, Result, Verdict
+from palaver_conformance.report.report import Report
 from palaver_conformance.runner import CannotRun
 
 if TYPE_CHECKING:

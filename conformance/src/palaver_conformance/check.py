@@ -10,7 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from palaver_conformance.harness import HarnessLike
-    from palaver_conformance.report.report import Report, Result
+    from palaver_conformance.report.findings import Result
+    from palaver_conformance.report.report import Report
 
 __all__ = ("NotConformingError", "check_store")
 

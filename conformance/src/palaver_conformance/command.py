@@ -15,7 +15,7 @@ from palaver.errors import PalaverError
 from palaver.toolkit.urls import redact_url
 from palaver_conformance.instruments.guard import Hung, run_guarded_for
 from palaver_conformance.profiles import PROFILES
-from palaver_conformance.report.report import Grade, Verdict
+from palaver_conformance.report.findings import Grade, Verdict
 from palaver_conformance.report.text import cause_lines, coverage_lines, failure_lines, family_line, summary_line
 from palaver_conformance.runner import CannotRun, run_laws
 from palaver_conformance.targets import LeavesBehind, NamedTarget, harness_from
@@ -24,7 +24,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from palaver_conformance.harness import Harness
-    from palaver_conformance.report.report import Report, Result
+    from palaver_conformance.report.findings import Result
+    from palaver_conformance.report.report import Report
 
 __all__ = ("conformance",)
 
@@ -183,7 +184,7 @@ def _combine(files: tuple[str, ...], paths: list[Path]) -> None:
 
 
 def _loaded(file: str) -> dict[str, Any]:
-    from palaver_conformance.report.report import SCHEMA_VERSION
+    from palaver_conformance.report.findings import SCHEMA_VERSION
 
     try:
         report = json.loads(Path(file).read_text(encoding="utf-8"))

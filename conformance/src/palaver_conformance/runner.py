@@ -16,17 +16,19 @@ from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import PalaverError, StoreUnavailableError
 from palaver_conformance.ground.clock import StandingClock
 from palaver_conformance.ground.ground import Ground
-from palaver_conformance.ground.law import Inconclusive, Law, LawBroken, NotRun
 from palaver_conformance.ground.steps import describe
+from palaver_conformance.ground.verdicts import Inconclusive, LawBroken, NotRun
 from palaver_conformance.harness import Harness, Removes, as_harness, missing_hooks, present_hooks
 from palaver_conformance.instruments.guard import Hung, run_guarded, run_guarded_for
 from palaver_conformance.laws import all_laws
 from palaver_conformance.profiles import PROFILES, Profile
-from palaver_conformance.report.report import Failure, Report, Result, Verdict
+from palaver_conformance.report.findings import Failure, Result, Verdict
+from palaver_conformance.report.report import Report
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Mapping, Sequence
 
+    from palaver_conformance.ground.law import Law
     from palaver_conformance.harness import HarnessLike
 
 __all__ = ("CannotRun", "Run", "run_laws")

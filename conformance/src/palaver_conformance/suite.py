@@ -10,7 +10,7 @@ import pytest
 from palaver_conformance.harness import as_harness
 from palaver_conformance.laws import all_laws
 from palaver_conformance.profiles import PROFILES
-from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.findings import Verdict
 from palaver_conformance.report.text import failure_lines
 from palaver_conformance.runner import CannotRun, Run
 

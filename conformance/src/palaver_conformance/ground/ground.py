@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
 from random import Random
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from palaver.contract.record import Record
 from palaver.contract.store import Capabilities, SessionStore
 from palaver_conformance.ground.clock import StandingClock
-from palaver_conformance.ground.law import LawBroken
-from palaver_conformance.ground.steps import Steps, describe
+from palaver_conformance.ground.steps import describe
 from palaver_conformance.ground.traced import TracedStore
+from palaver_conformance.ground.verdicts import LawBroken
+from palaver_conformance.ground.watch import Watch
 from palaver_conformance.harness import Removes
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ T = TypeVar("T")
 MINUTE: Final = 60_000
 
 
-class Ground:
+class Ground(Watch):
     """What a law needs.
 
     Args:
@@ -51,17 +51,14 @@ class Ground:
         seed: str,
         seconds: float,
     ) -> None:
+        granularity = capabilities.expiry_granularity_ms
+        # A granularity of 1 is that of the clock: nothing outlives its expiry.
+        super().__init__(call_seconds=profile.call_seconds, grace=granularity if granularity > 1 else 0)
         self.harness = harness
         self.capabilities = capabilities
         self.profile = profile
         self.clock = StandingClock()
         self.random = Random(seed)  # noqa: S311  # it must be repeatable, not secret
-        self.steps = Steps()
-        self.events: Counter[str] = Counter()
-        self.has_hung = False
-        self.last_ids: tuple[str, ...] = ()
-        """What the last call was about."""
-        self.last_beat = time.monotonic()
         self._seed = seed
         self._location = location
         self._deadline = time.monotonic() + seconds
@@ -161,13 +158,6 @@ class Ground:
         self.clock.set(instant)
         self.steps.begin(f"the clock moves by {moved} ms, to {instant}")
 
-    @property
-    def grace(self) -> int:
-        """For how many milliseconds at most a record may outlive its expiry."""
-        granularity = self.capabilities.expiry_granularity_ms
-        # A granularity of 1 is that of the clock: nothing outlives its expiry.
-        return granularity if granularity > 1 else 0
-
     def within_limit(self, payloads: Iterable[T], size: Any = len) -> list[T]:
         """Choose the payloads that the store declares to accept."""
         limit = self.capabilities.max_payload_bytes
@@ -177,43 +167,6 @@ class Ground:
         """Choose the ids that the store declares to accept, each once."""
         limit = self.capabilities.max_id_bytes
         return [each for each in dict.fromkeys(session_ids) if len(each.encode()) <= limit]
-
-    # Verdicts.
-
-    def same_record(self, got: Record | None, expected: Record | None, session_id: str) -> None:
-        """See that what came is this record, type for type; a coarse store may round its expiry up."""
-        if got is expected or self.agrees(got, expected):
-            return
-        ids = (session_id, *self.steps.owners(got), *self.steps.owners(expected))
-        raise LawBroken(expected=self._what(expected), got=self._what(got, expected), ids=ids)
-
-    def agrees(self, got: Record | None, expected: Record | None) -> bool:
-        """Tell whether two records are the same, as far as the store's granularity goes."""
-        if got is None or expected is None:
-            return got is expected
-        if (got.payload, got.version) != (expected.payload, expected.version):
-            return False
-        if got.expires_at is None or expected.expires_at is None:
-            return got.expires_at is expected.expires_at
-        return 0 <= got.expires_at - expected.expires_at <= self.grace
-
-    def equal(self, got: Any, expected: Any, what: str, *ids: str) -> None:
-        """See that two values are equal and of one type."""
-        if got != expected or type(got) is not type(expected):
-            raise LawBroken(expected=f"{what} {describe(expected)}", got=describe(got), ids=ids)
-
-    def check(self, holds: bool, *, expected: str, got: Any, ids: tuple[str, ...] = ()) -> None:
-        """See that something holds."""
-        if not holds:
-            raise LawBroken(expected=expected, got=got if isinstance(got, str) else describe(got), ids=ids)
-
-    def _what(self, record: Record | None, other: Record | None = None) -> str:
-        if record is None:
-            return "None (no live record)"
-        owners = self.steps.owners(record)
-        is_another = other is None or owners != self.steps.owners(other)
-        whose = f", which was written to {', '.join(map(describe, owners))}" if owners and is_another else ""
-        return describe(record) + whose + _first_difference(record, other)
 
     # Cases and time.
 
@@ -242,20 +195,7 @@ class Ground:
         """Where chance begins in this law."""
         return self._seed
 
-    def beat(self) -> None:
-        """Show that the law goes on."""
-        self.last_beat = time.monotonic()
-
 
 def _letters(number: int) -> str:
     letter = chr(ord("a") + number % 26)
     return letter if number < 26 else f"{letter}{number // 26}"  # noqa: PLR2004  # the alphabet
-
-
-def _first_difference(record: Record, other: Record | None) -> str:
-    if other is None or record.payload == other.payload:
-        return ""
-    pairs = zip(record.payload, other.payload, strict=False)
-    shorter = min(len(record.payload), len(other.payload))
-    place = next((index for index, (left, right) in enumerate(pairs) if left != right), shorter)
-    return f" (the payloads differ from byte {place} on)"

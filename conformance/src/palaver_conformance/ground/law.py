@@ -1,4 +1,4 @@
-"""What a law is, and how one is found broken."""
+"""What a law is."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from palaver_conformance.ground.ground import Ground
 
-__all__ = ("Inconclusive", "Law", "LawBroken", "Level", "NotRun", "law", "registered")
+__all__ = ("Law", "Level", "law", "registered")
 
 Trial: TypeAlias = "Callable[[Ground], Awaitable[None] | None]"
 
@@ -54,44 +54,6 @@ class Law:
     def family(self) -> str:
         """The part of the id before the number."""
         return self.id.rpartition("-")[0]
-
-
-class LawBroken(Exception):  # noqa: N818  # it is a verdict
-    """Raised when a store does something else than a law says.
-
-    Args:
-        expected: what the law says.
-        got: what came.
-        ids: the sessions that it is about, by which the steps are chosen that are shown; none is all.
-        timeline: a concurrent history that shows it, drawn as text.
-        picture: the same as HTML.
-    """
-
-    def __init__(
-        self,
-        *,
-        expected: str,
-        got: str,
-        ids: tuple[str, ...] = (),
-        timeline: str | None = None,
-        picture: str | None = None,
-    ) -> None:
-        super().__init__(f"expected {expected}, got {got}")
-        self.expected = expected
-        self.got = got
-        self.ids = ids
-        self.timeline = timeline
-        self.picture = picture
-        self.steps: tuple[str, ...] | None = None
-        """The shortest sequence that shows it, where one was looked for."""
-
-
-class NotRun(Exception):  # noqa: N818  # it is a verdict
-    """Raised when a law cannot be tried here; the reason is printed."""
-
-
-class Inconclusive(Exception):  # noqa: N818  # it is a verdict
-    """Raised when a law was tried and nothing can be said; the reason is printed."""
 
 
 _laws: Final[dict[str, Law]] = {}

@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar
 
 from palaver.contract.record import Absent, Record
 from palaver.errors import PalaverError
-from palaver_conformance.ground.law import LawBroken
 from palaver_conformance.ground.steps import describe
+from palaver_conformance.ground.verdicts import LawBroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Sequence
     from types import TracebackType
 
     from palaver.contract.store import Capabilities, SessionStore
-    from palaver_conformance.ground.ground import Ground
+    from palaver_conformance.ground.watch import Watch
 
 __all__ = ("TracedStore",)
 
@@ -31,11 +31,11 @@ ErrorT = TypeVar("ErrorT", bound=BaseException)
 class TracedStore:
     """The verbs of a store, as laws use them."""
 
-    def __init__(self, ground: Ground, store: SessionStore, name: str, namespace: str) -> None:
+    def __init__(self, watch: Watch, store: SessionStore, name: str, namespace: str) -> None:
         self.inner = store
         self.name = name
         self.namespace = namespace
-        self._ground = ground
+        self._watch = watch
 
     @property
     def capabilities(self) -> Capabilities:
@@ -115,7 +115,7 @@ class TracedStore:
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
         """Call `scan` and take its ids one after another; left early, it is closed."""
-        step = self._ground.steps.begin(f"{self.name}.scan({describe(prefix) if prefix else ''})")
+        step = self._watch.steps.begin(f"{self.name}.scan({describe(prefix) if prefix else ''})")
         seen: list[str] = []
         iterator = self.inner.scan(prefix)
         if inspect.iscoroutine(iterator):
@@ -124,7 +124,7 @@ class TracedStore:
         async with aclosing(_closable(iterator)):
             while (session_id := await self._next(iterator)) is not None:
                 seen.append(self._checked_text(session_id))
-                self._ground.check(len(seen) < _ENDLESS, expected="scan() to end", got=f"{len(seen)} ids, and more")
+                self._watch.check(len(seen) < _ENDLESS, expected="scan() to end", got=f"{len(seen)} ids, and more")
                 yield session_id
         step.text += f" -> {describe(seen)}"
 
@@ -136,7 +136,7 @@ class TracedStore:
 
     async def expect(self, session_id: str, record: Record | None) -> None:
         """Read a session, which must have this record, or none."""
-        self._ground.same_record(await self.read(session_id), record, session_id)
+        self._watch.same_record(await self.read(session_id), record, session_id)
 
     async def refuses(self, error: type[ErrorT], verb: str, *arguments: Any) -> ErrorT:
         """Call a verb, which must raise an error of this class."""
@@ -151,8 +151,8 @@ class TracedStore:
 
     async def call(self, verb: str, *arguments: Any) -> Any:
         """Call any verb, note it, and see that it ends, raises nothing foreign, and leaves its arguments alone."""
-        self._ground.last_ids = _ids_of(verb, arguments)
-        step = self._ground.steps.add(f"{self.name}.{verb}({_arguments(arguments)})", self._ground.last_ids)
+        self._watch.last_ids = _ids_of(verb, arguments)
+        step = self._watch.steps.add(f"{self.name}.{verb}({_arguments(arguments)})", self._watch.last_ids)
         self._remember(verb, arguments)
         before = copy.copy(arguments[0]) if arguments and isinstance(arguments[0], list) else None
         try:
@@ -178,8 +178,8 @@ class TracedStore:
     async def _bounded(self, what: str, answer: Awaitable[Any]) -> Any:
         if not inspect.isawaitable(answer):
             raise LawBroken(expected=f"{what} to be awaitable", got=describe(answer))
-        self._ground.beat()
-        limit = asyncio.timeout(self._ground.profile.call_seconds)
+        self._watch.beat()
+        limit = asyncio.timeout(self._watch.call_seconds)
         try:
             async with limit:
                 return await answer
@@ -192,19 +192,19 @@ class TracedStore:
         except Exception as error:
             raise _foreign(what, error) from error
         finally:
-            self._ground.beat()
+            self._watch.beat()
 
     def _hangs(self, what: str) -> LawBroken:
-        self._ground.has_hung = True
-        limit = self._ground.profile.call_seconds
+        self._watch.has_hung = True
+        limit = self._watch.call_seconds
         return LawBroken(expected=f"{what} to end", got=f"it hangs: no answer within {limit:g} seconds")
 
     def _remember(self, verb: str, arguments: tuple[Any, ...]) -> None:
         if verb in ("write", "swap"):
-            self._ground.steps.wrote(arguments[0], arguments[1])
+            self._watch.steps.wrote(arguments[0], arguments[1])
         if verb in ("write_many", "swap_many"):
             for session_id, record, *_ in arguments[0]:
-                self._ground.steps.wrote(session_id, record)
+                self._watch.steps.wrote(session_id, record)
 
     def _expect_none(self, verb: str, answer: Any) -> None:
         if answer is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.histories.linearizability import Judgement, check_all
 from palaver_conformance.histories.timeline import explanation_html, explanation_text
 

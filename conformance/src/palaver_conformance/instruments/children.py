@@ -9,7 +9,7 @@ import subprocess
 import sys
 from typing import IO, TYPE_CHECKING, Any, Final, Self
 
-from palaver_conformance.ground.law import LawBroken, NotRun
+from palaver_conformance.ground.verdicts import LawBroken, NotRun
 
 if TYPE_CHECKING:
     from types import TracebackType

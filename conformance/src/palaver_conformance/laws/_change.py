@@ -6,8 +6,8 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
 from palaver.contract.record import ABSENT, Record
-from palaver_conformance.ground.law import LawBroken
 from palaver_conformance.ground.steps import describe
+from palaver_conformance.ground.verdicts import LawBroken
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator

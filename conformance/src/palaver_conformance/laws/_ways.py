@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, TypeAlias
 
 from palaver.contract.record import ABSENT
-from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.verdicts import LawBroken
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable

@@ -6,8 +6,9 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from palaver.errors import PalaverError
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
 from palaver_conformance.ground.steps import describe
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.histories.history import Recorder
 from palaver_conformance.histories.judge import judge
 from palaver_conformance.histories.workload import Client

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 from palaver.contract.record import ABSENT
 from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import UnsupportedError
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.laws._verbs import call_declared
 
 if TYPE_CHECKING:

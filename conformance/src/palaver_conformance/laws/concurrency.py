@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT, Absent, Record
 from palaver.errors import PalaverError
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.histories.history import Read, Recorder, Swap, Write
 from palaver_conformance.histories.judge import judge
 from palaver_conformance.histories.workload import Client

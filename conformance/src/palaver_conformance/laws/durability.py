@@ -7,7 +7,8 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from palaver.contract.record import ABSENT, Record
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.histories.history import History, merge
 from palaver_conformance.histories.judge import judge
 from palaver_conformance.instruments.children import Child, other_processes_see

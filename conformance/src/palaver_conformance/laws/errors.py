@@ -14,7 +14,8 @@ from palaver.errors import (
     StoreClosedError,
     StoreUnavailableError,
 )
-from palaver_conformance.ground.law import LawBroken, NotRun, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken, NotRun
 from palaver_conformance.harness import Corrupts, Fails, Unusable
 from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared, declared_verbs

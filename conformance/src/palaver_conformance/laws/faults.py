@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, cast
 
 from palaver.contract.record import ABSENT
 from palaver.errors import StoreUnavailableError
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
 from palaver_conformance.ground.payloads import random_bytes
 from palaver_conformance.ground.steps import describe
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.instruments.proxy import Proxy
 from palaver_conformance.laws._change import Change, verbs_on_a_session
 from palaver_conformance.laws._verbs import declared_verbs

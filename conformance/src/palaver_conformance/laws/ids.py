@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from palaver_conformance.ground.draw import draw
 from palaver_conformance.ground.ids import RELATED, alphabet, long_ids
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.laws._ways import ways_to_put
 
 if TYPE_CHECKING:

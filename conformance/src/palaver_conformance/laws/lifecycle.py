@@ -8,7 +8,8 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from palaver.errors import PalaverError, StoreClosedError, StoreUnavailableError
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from palaver_conformance.ground.law import Inconclusive, LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import Inconclusive, LawBroken
 from palaver_conformance.model.machine import run_machine, what_is_missing
 from palaver_conformance.model.stage import Stage
 from palaver_conformance.model.walk import IDS, minimise, random_operations, replay

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from palaver_conformance.ground.law import LawBroken, law
+from palaver_conformance.ground.law import law
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.laws._purging import purge_at_most, purge_for_good
 
 if TYPE_CHECKING:

@@ -16,8 +16,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from palaver.contract.record import ABSENT
 from palaver.errors import CorruptSessionError, StoreUnavailableError
-from palaver_conformance.ground.law import Level, NotRun, law
+from palaver_conformance.ground.law import Level, law
 from palaver_conformance.ground.payloads import random_bytes
+from palaver_conformance.ground.verdicts import NotRun
 from palaver_conformance.harness import Corrupts, Fails, Unusable
 from palaver_conformance.instruments.blocking import blocking_calls, longest_stall
 from palaver_conformance.laws._change import Change, failing, verbs_on_a_session

@@ -17,7 +17,7 @@ from hypothesis.stateful import (
     run_state_machine_as_test,
 )
 
-from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.model.stage import Operation, Stage, WriteItem
 from palaver_conformance.model.walk import CLOCK_MOVES, EXPECTED, IDS, LIVES, PAYLOADS
 

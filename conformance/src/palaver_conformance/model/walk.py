@@ -7,7 +7,7 @@ import time
 from typing import TYPE_CHECKING, Final
 
 from palaver.errors import PalaverError
-from palaver_conformance.ground.law import LawBroken
+from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.model.stage import Operation, Stage, WriteItem
 
 if TYPE_CHECKING:

@@ -10,7 +10,7 @@ from palaver_conformance.report.json import report_to_dict
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from palaver_conformance.report.report import Report
+    from palaver_conformance.report.findings import Findings
 
 __all__ = ("render_html", "render_matrix")
 
@@ -65,7 +65,7 @@ footer { margin-top: 3rem; color: var(--soft); font-size: .8rem }
 """
 
 
-def render_html(report: Report) -> str:
+def render_html(report: Findings) -> str:
     """Render one report."""
     return render_matrix([report_to_dict(report)])
 

@@ -5,20 +5,20 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from palaver_conformance.report.report import SCHEMA_VERSION, Report, Result
+from palaver_conformance.report.findings import SCHEMA_VERSION, Findings, Result
 
 if TYPE_CHECKING:
-    from palaver_conformance.report.report import Failure
+    from palaver_conformance.report.findings import Failure
 
 __all__ = ("render_json", "report_to_dict")
 
 
-def render_json(report: Report) -> str:
+def render_json(report: Findings) -> str:
     """Render a report as JSON."""
     return json.dumps(report_to_dict(report), indent=2, ensure_ascii=True) + "\n"
 
 
-def report_to_dict(report: Report) -> dict[str, Any]:
+def report_to_dict(report: Findings) -> dict[str, Any]:
     """Return a report as plain values."""
     return {
         "schema": SCHEMA_VERSION,

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.findings import Verdict
 from palaver_conformance.report.text import cause_lines, coverage_lines, failure_lines, summary_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from palaver_conformance.report.report import Report, Result
+    from palaver_conformance.report.findings import Findings, Result
 
 __all__ = ("render_markdown",)
 
@@ -23,7 +23,7 @@ _MARKS = {
 }
 
 
-def render_markdown(report: Report) -> str:
+def render_markdown(report: Findings) -> str:
     """Render a report as Markdown: what was found first, then every law."""
     lines = [f"# {_cell(report.store)} {report.grade}", "", _cell(summary_line(report)), ""]
     lines += [*_facts(report), ""]
@@ -34,7 +34,7 @@ def render_markdown(report: Report) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _facts(report: Report) -> list[str]:
+def _facts(report: Findings) -> list[str]:
     return [
         "| | |",
         "|---|---|",

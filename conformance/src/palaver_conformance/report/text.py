@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.findings import Verdict
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from palaver_conformance.report.report import Report, Result
+    from palaver_conformance.report.findings import Findings, Result
 
 __all__ = ("cause_lines", "coverage_lines", "failure_lines", "family_line", "render_text", "summary_line")
 
 
-def render_text(report: Report) -> str:
+def render_text(report: Findings) -> str:
     """Render a report: one line for each family, then what is broken, then what was not tried."""
     lines = [f"{report.store}: {report.profile}, seed {report.seed}"]
     lines += [family_line(results) for results in report.families().values()]
@@ -54,7 +54,7 @@ def failure_lines(result: Result) -> list[str]:
     return lines
 
 
-def cause_lines(report: Report) -> list[str]:
+def cause_lines(report: Findings) -> list[str]:
     """Render which broken law to begin with, where one of them may be why others are broken."""
     if report.cause is None:
         return []
@@ -63,7 +63,7 @@ def cause_lines(report: Report) -> list[str]:
     return [f"begin with {report.cause.law.id}: {also} broken as well, and it may be why"]
 
 
-def coverage_lines(report: Report) -> list[str]:
+def coverage_lines(report: Findings) -> list[str]:
     """Render what was not tried, and why."""
     lines = []
     for verdict, title in (
@@ -83,7 +83,7 @@ def _by_reason(results: Iterable[Result]) -> list[tuple[str, list[str]]]:
     return list(reasons.items())
 
 
-def summary_line(report: Report) -> str:
+def summary_line(report: Findings) -> str:
     """Render the grade in one line."""
     counts = report.counts
     parts = [f"{counts[verdict]} {verdict.value}" for verdict in Verdict if counts[verdict]]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Final
 
 from palaver_conformance.laws import all_laws
-from palaver_conformance.report.report import Verdict
+from palaver_conformance.report.findings import Verdict
 from palaver_conformance.runner import Run
 from palaver_conformance.saboteurs import all_saboteurs
 
