@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from click.testing import CliRunner
 
 from palaver import InvalidOptionError, drivers
-from palaver.cli import palaver
+from palaver.cli.commands import palaver
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,7 +7,7 @@ from importlib import metadata
 import pytest
 from click.testing import CliRunner
 
-from palaver.cli import palaver
+from palaver.cli.commands import palaver
 
 
 @pytest.mark.parametrize("arguments", [[], ["memory://", "--profile", "smoke"], ["--help"]])
@@ -16,7 +16,7 @@ def test_a_command_of_ours_that_is_missing_says_what_to_install(
     monkeypatch: pytest.MonkeyPatch, command: str, arguments: list[str]
 ) -> None:
     """Whatever it is given."""
-    monkeypatch.setattr("palaver.cli.metadata.entry_points", lambda **_: metadata.EntryPoints())
+    monkeypatch.setattr("palaver.cli.group.metadata.entry_points", lambda **_: metadata.EntryPoints())
 
     done = CliRunner().invoke(palaver, [command, *arguments])
 

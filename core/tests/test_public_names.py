@@ -14,7 +14,9 @@ import palaver
 from palaver import errors
 
 MODULES = [
-    module.name for module in pkgutil.iter_modules(palaver.__path__, "palaver.") if "__main__" not in module.name
+    module.name
+    for module in pkgutil.walk_packages(palaver.__path__, "palaver.")
+    if not module.ispkg and "__main__" not in module.name
 ]
 
 
@@ -53,3 +55,19 @@ def test_importing_the_contract_does_not_import_asyncio() -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
 
     assert done.stdout.strip() == "[]"
+
+
+def test_a_session_shows_what_is_for_bot_authors() -> None:
+    """What the engine does with it is somewhere else."""
+    shown = {name for name in dir(palaver.Session) if not name.startswith("_")}
+
+    assert shown == {
+        "created",
+        "destroy",
+        "id",
+        "last_activity",
+        "platform",
+        "reset_state",
+        "set_state",
+        "state",
+    }

@@ -8,7 +8,7 @@ import sys
 def main() -> None:
     """Run the command line, or say how to get it."""
     try:
-        from palaver.cli import palaver
+        from palaver.cli.commands import palaver
     except ModuleNotFoundError as error:
         if error.name != "click":
             raise

@@ -1,4 +1,7 @@
-"""The laws, one module for each family; a law reads as one short test, and its docstring is its sentence."""
+"""The laws, one module for each family; a law reads as one short test, and its docstring is its sentence.
+
+Imports the contract of the core, and of the kit what laws are tried with: ground, histories, instruments, model.
+"""
 
 from __future__ import annotations
 

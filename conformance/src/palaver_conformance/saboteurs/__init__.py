@@ -1,4 +1,7 @@
-"""Stores that are wrong in exactly one way: the proof that the laws bite."""
+"""Stores that are wrong in exactly one way: the proof that the laws bite, one module a family.
+
+Imports the contract of the core, and no law; only the table of kills runs them.
+"""
 
 from __future__ import annotations
 

@@ -2,7 +2,8 @@
 
 Two rules hold everything up. In one process, the turns of a session run one after another (`TurnQueue`). Among
 processes, a turn saves by compare-and-swap; when someone else saved first, it re-applies its own changes to what they
-saved (`Session.rebase`) and tries once more. What cannot be re-applied without losing something is a `ConflictError`.
+saved (`WorkingCopy.rebase`) and tries once more. What cannot be re-applied without losing something is a
+`ConflictError`.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from palaver.engine.keep_alive import HORIZON, KeepAlive
 from palaver.engine.round_trips import RoundTrips
 from palaver.engine.session import Session
 from palaver.engine.turn_queue import TurnQueue
+from palaver.engine.working_copy import WorkingCopy
 from palaver.errors import ConflictError, SessionTooLargeError, StoreUnavailableError
 from palaver.state.codec import StoredSession, decode_session, encode_session
 
@@ -87,9 +89,9 @@ class Turn:
     This runs for every message, so that what seldom has to wait is decided without a coroutine of its own.
     """
 
-    __slots__ = ("_engine", "_id", "_keep_alive", "_record", "_session")
+    __slots__ = ("_copy", "_engine", "_id", "_keep_alive", "_record")
 
-    _session: Session
+    _copy: WorkingCopy
 
     def __init__(self, engine: Engine, session_id: str) -> None:
         self._engine = engine
@@ -114,12 +116,12 @@ class Turn:
         except BaseException as error:
             self._leave(error)
             raise
-        return self._session
+        return Session(self._copy)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._session.end()
+        self._copy.end()
         try:
             if self._keep_alive is not None:
                 await self._stop(self._keep_alive)
@@ -143,7 +145,7 @@ class Turn:
         engine = self._engine
         now = engine.store.clock.now()
         self._record = record
-        self._session = Session(self._id, _unpack(record, self._id), engine.initial, now, engine.difference)
+        self._copy = WorkingCopy(self._id, _unpack(record, self._id), engine.initial, now, engine.difference)
         expires_at = None if record is None else record.expires_at
         if expires_at is not None and expires_at - now <= HORIZON and engine.store.capabilities.touch:
             self._keep_alive = KeepAlive(engine.store, self._id, expires_at)
@@ -185,30 +187,30 @@ class Turn:
             return
         if self._engine.on_conflict == "raise" or not self._can_be_rebased():
             raise ConflictError(self._id)
-        self._session.rebase(_unpack(self._record, self._id))
+        self._copy.rebase(_unpack(self._record, self._id))
 
     def _can_be_rebased(self) -> bool:
         # Who destroys a session destroys what the handler saw, and nothing else.
-        return self._engine.on_conflict == "overwrite" or not self._session.is_destroyed
+        return self._engine.on_conflict == "overwrite" or not self._copy.is_destroyed
 
     def _start_saving(self) -> Awaitable[bool] | None:
         """Begin to save to what the record was read from; None when there is nothing to save.
 
         The answer is False when someone else was faster.
         """
-        session = self._session
-        state = session.seal()
-        if session.is_destroyed:
+        copy = self._copy
+        state = copy.seal()
+        if copy.is_destroyed:
             if state == self._engine.initial:
                 return self._destroy()
-        elif state == session.base:
+        elif state == copy.base:
             return self._keep_unchanged()
         return self._store_record(self._pack(state))
 
     def _pack(self, state: bytes) -> Record:
         engine = self._engine
         now = engine.store.clock.now()
-        payload = encode_session(StoredSession(self._id, self._session.begun_at(now), now, Raw(state)))
+        payload = encode_session(StoredSession(self._id, self._copy.begun_at(now), now, Raw(state)))
         if len(payload) > engine.max_payload_bytes:
             raise SessionTooLargeError(self._id, size=len(payload), limit=engine.max_payload_bytes)
         return Record(payload, new_version(), engine.store.expiry(now))
