@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 from click.testing import CliRunner
 
-from palaver import InvalidOptionError, drivers
+from palaver import InvalidOptionError
 from palaver.cli.commands import palaver
+from palaver.discovery import drivers
 
 if TYPE_CHECKING:
     from collections.abc import Callable
