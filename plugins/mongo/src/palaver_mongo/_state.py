@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 import bson
+import msgspec
 from bson.errors import BSONError
 from bson.raw_bson import RawBSONDocument
-
-from palaver.errors import CorruptSessionError
-from palaver.state.codec import decode_session, decode_state
 
 __all__ = ("native_state",)
 
@@ -23,16 +21,30 @@ _AS_BRACES: Final = bytes.maketrans(b"[]", b"{}")
 _NO_MARKS: Final = bytes(set(range(256)) - set(b'[]{}"'))
 
 
+class _Payload(msgspec.Struct, gc=False):
+    """What this store knows of a payload: that of the default codec says whose it is, and has the state."""
+
+    id: str
+    state: msgspec.Raw
+
+
+_decode_payload: Final = msgspec.json.Decoder(_Payload).decode
+_decode_state: Final = msgspec.json.Decoder(dict[str, Any]).decode
+
+
 def native_state(session_id: str, payload: bytes) -> RawBSONDocument | None:
     """Return the state in a payload of the default codec as BSON; None when it is none or BSON cannot express it."""
     if len(payload) > _MAX_BYTES:
         return None
     try:
-        text = decode_session(payload, session_id).state
+        found = _decode_payload(payload)
+        if found.id != session_id:
+            return None
         # Encoded once and for all: what cannot be expressed shows here, and not in the middle of a batch.
-        encoded = bson.encode(decode_state(text, session_id))
-    except (CorruptSessionError, BSONError, OverflowError, RecursionError, UnicodeError):
+        encoded = bson.encode(_decode_state(found.state))
+    except (msgspec.DecodeError, BSONError, OverflowError, RecursionError, UnicodeError):
         return None
+    text = found.state
     return None if _is_too_deep(bytes(text)) else RawBSONDocument(encoded)
 
 

@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from palaver.contract.clock import Clock
     from palaver.contract.record import Record
-    from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 
 __all__ = ("MySQL",)
@@ -193,7 +192,7 @@ class MySQL:
                 connection.exec_driver_sql(f"SELECT RELEASE_LOCK({name})")
 
     def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
-        return _Statements(self, table, namespace, clock)
+        return _Statements(self.location, table, namespace, clock)
 
     def may_repeat(self, error: Exception) -> bool:
         return _number(getattr(error, "orig", None)) in _REPEATABLE
@@ -288,8 +287,8 @@ _HEALTHY: Final = text(
 class _Statements(Statements):
     """Swaps a batch in one transaction, of as many statements whatever its size: lock, decide, insert, replace."""
 
-    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
-        super().__init__(dialect, table, namespace, clock)
+    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(location, table, namespace, clock)
         column = table.c
         # In order of the key: all who lock rows in one order wait for each other, but never in a circle.
         self._lock = (

@@ -38,7 +38,6 @@ if TYPE_CHECKING:
 
     from palaver.contract.clock import Clock
     from palaver.contract.record import Record
-    from palaver_sql._dialects import Dialect
     from palaver_sql._statements import Swap
 
 __all__ = ("PostgreSQL",)
@@ -170,7 +169,7 @@ class PostgreSQL:
             yield
 
     def statements(self, table: Table, namespace: str, clock: Clock) -> _Statements:
-        return _Statements(self, table, namespace, clock)
+        return _Statements(self.location, table, namespace, clock)
 
     def may_repeat(self, error: Exception) -> bool:
         return _state(getattr(error, "orig", None)) in _REPEATABLE
@@ -358,8 +357,8 @@ DELETE FROM {table} WHERE ctid = ANY (ARRAY(
 class _Statements(Statements):
     """Takes a whole batch as one statement, with an array for each column."""
 
-    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
-        super().__init__(dialect, table, namespace, clock)
+    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
+        super().__init__(location, table, namespace, clock)
         new = _NEW.format(more="", names="")
         swapped = _NEW.format(more=", CAST(:expected AS text[])", names=", expected")
         self._fetch = self._text(_SELECT)

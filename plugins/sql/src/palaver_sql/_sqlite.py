@@ -225,7 +225,8 @@ class _Statements(Statements):
     """Decides what to store inside a transaction that nobody else can write in."""
 
     def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
-        super().__init__(dialect, table, namespace, clock)
+        super().__init__(dialect.location, table, namespace, clock)
+        self._dialect = dialect
         # The name of a table is checked: it has no quotes.
         self._select_listed = _SELECT.format(table=table.name)
         self._replace_listed = _REPLACE.format(table=table.name)
@@ -258,7 +259,7 @@ class _Statements(Statements):
         """
         if len(wanted) == 1:
             raise StoreUnavailableError(
-                self._dialect.explain(error.orig), store=self._dialect.location, session_id=wanted[0]
+                self._dialect.explain(error.orig), store=self._location, session_id=wanted[0]
             ) from error
         found: dict[str, Record] = {}
         for session_id in wanted:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from palaver.contract.clock import Clock
     from palaver.contract.record import Absent
-    from palaver_sql._dialects import Dialect
 
     Swap: TypeAlias = tuple[str, Record, str | Absent]
 
@@ -57,14 +56,14 @@ class Statements(ABC):
     """What is done with the sessions of one namespace, built once; each method is given the connection to use.
 
     Args:
-        dialect: the database.
+        location: where the database is, for errors.
         table: the table of sessions.
         namespace: whose rows.
         clock: what time it is.
     """
 
-    def __init__(self, dialect: Dialect, table: Table, namespace: str, clock: Clock) -> None:
-        self._dialect = dialect
+    def __init__(self, location: str, table: Table, namespace: str, clock: Clock) -> None:
+        self._location = location
         self._table = table
         self._namespace = namespace
         self._clock = clock
@@ -126,7 +125,7 @@ class Statements(ABC):
     def locked(self, session_id: str) -> StoreUnavailableError:
         """Return the error for a session that somebody else keeps locked."""
         reason = "somebody else has kept it locked for too long"
-        return StoreUnavailableError(reason, store=self._dialect.location, session_id=session_id)
+        return StoreUnavailableError(reason, store=self._location, session_id=session_id)
 
     def _is_locked(self, error: DBAPIError) -> bool:  # noqa: ARG002  # for those that can tell
         """Tell whether a statement has waited in vain for a lock on rows."""
@@ -187,7 +186,7 @@ class Statements(ABC):
                 expiry = self._expiry(session_id, expires_at)
             except InvalidSessionIdError as error:
                 reason = f"its id {session_id!r} is damaged: {error}"
-                page.damage.append(CorruptSessionError(reason, location=self._dialect.location))
+                page.damage.append(CorruptSessionError(reason, location=self._location))
             except CorruptSessionError as error:
                 page.damage.append(error)
             else:
@@ -228,7 +227,7 @@ class Statements(ABC):
         return self._corrupt("its version is not text", session_id)
 
     def _corrupt(self, reason: str, session_id: str) -> CorruptSessionError:
-        return CorruptSessionError(reason, session_id=session_id, location=self._dialect.location)
+        return CorruptSessionError(reason, session_id=session_id, location=self._location)
 
 
 def _begins_with(session_id: Any, prefix: str) -> bool:
