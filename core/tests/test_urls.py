@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from palaver import InvalidOptionError, SystemClock
-from palaver.toolkit.urls import check_host, merge_options, redact_url, split_query, url_scheme
+from palaver.toolkit.options import merge_options
+from palaver.toolkit.urls import check_host, redact_url, split_query, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Callable

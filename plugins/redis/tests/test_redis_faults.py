@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from palaver import ABSENT, Record, StoreUnavailableError
+from palaver import ABSENT, InvalidOptionError, ManualClock, Record, StoreUnavailableError, open_store
 from palaver_redis import RedisSessionStore
 from palaver_test_servers import free_port
 from palaver_test_servers.redis import make_certificate
@@ -252,3 +252,95 @@ async def test_more_calls_than_may_wait(start: Start, namespace: str) -> None:
         assert {type(result) for result in results} == {StoreUnavailableError}
         await asyncio.to_thread(server.ask, "CLIENT", "UNPAUSE")
         assert await store.read("0") is None
+
+
+class Cutter:
+    """A way to a server that ends once, when a command with a mark comes, which then does not reach the server."""
+
+    def __init__(self, server: RedisServer, mark: bytes) -> None:
+        self._server = server
+        self._mark = mark
+        self.cuts = 1
+        """Set it to 0 to have the next one cut."""
+
+    async def __aenter__(self) -> str:
+        self._listener = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        return f"redis://127.0.0.1:{self._listener.sockets[0].getsockname()[1]}"
+
+    async def __aexit__(self, *_: object) -> None:
+        self._listener.close()
+        await self._listener.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        to_reader, to_writer = await asyncio.open_connection("127.0.0.1", self._server.port)
+        answers = asyncio.ensure_future(self._relay(to_reader, writer, lambda _: True))
+        await self._relay(reader, to_writer, self._may_pass)
+        for each in (to_writer, writer):
+            each.close()
+        await answers
+
+    def _may_pass(self, data: bytes) -> bool:
+        if self._mark not in data or self.cuts:
+            return True
+        self.cuts += 1
+        return False
+
+    async def _relay(
+        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, may_pass: Callable[[bytes], bool]
+    ) -> None:
+        while (data := await reader.read(65_536)) and may_pass(data):
+            writer.write(data)
+        writer.close()
+
+
+@pytest.mark.parametrize("mark", [b"$3\r\nGET\r\n", b"MGET", b"SCAN", b"DBSIZE"])
+async def test_a_connection_that_ends_under_a_read(redis_server: RedisServer, namespace: str, mark: bytes) -> None:
+    """What only reads is asked once more, on another connection."""
+    async with RedisSessionStore(redis_server.url, namespace=namespace) as store:
+        await store.write_many([("a", RECORD), ("b", RECORD)])
+    cutter = Cutter(redis_server, mark)
+    async with cutter as url, RedisSessionStore(url, namespace=namespace) as store:
+        cutter.cuts = 0
+        assert await store.read("a") == RECORD
+        assert await store.read_many(["a", "b", "c"]) == [RECORD, RECORD, None]
+        assert sorted([session_id async for session_id in store.scan()]) == ["a", "b"]
+        assert cutter.cuts == 1
+
+
+async def test_a_connection_that_ends_under_a_change(redis_server: RedisServer, namespace: str) -> None:
+    """Whether a change took effect nobody knows: it is not repeated, and nobody asks about TLS."""
+    cutter = Cutter(redis_server, b"UNLINK")
+    async with cutter as url, RedisSessionStore(url, namespace=namespace) as store:
+        await store.write("a", RECORD)
+        cutter.cuts = 0
+        with pytest.raises(StoreUnavailableError) as caught:
+            await store.destroy("a")
+        assert "TLS" not in str(caught.value)
+        assert await store.read("a") == RECORD
+
+
+async def test_eviction_that_is_switched_on_later(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """Somebody changes the policy: within an hour of use it is seen, and warned about once."""
+    server = await start()
+    clock = ManualClock()
+    async with RedisSessionStore(server.url, clock=clock) as store:
+        await asyncio.to_thread(server.ask, "CONFIG", "SET", "maxmemory-policy", "allkeys-lru")
+        await store.write("a", RECORD)
+        assert caplog.records == []
+        for _ in range(3):
+            clock.advance(3600)
+            await store.swap("a", Record(b"", f"{clock.now()}", None), "v1")
+        await store.write("a", RECORD)
+
+    [record] = caplog.records
+    assert "allkeys-lru" in record.getMessage()
+
+
+def test_an_option_that_there_is_not() -> None:
+    """All that there are are named, those of every store, too, and the one that was meant."""
+    with pytest.raises(InvalidOptionError, match="did you mean 'ttl'") as caught:
+        open_store("redis://localhost?tll=5")
+    for known in ("namespace", "timeout", "client_name", "db"):
+        assert known in str(caught.value)
+    with pytest.raises(InvalidOptionError, match="what stands in the URL is not a whole number"):
+        open_store("redis://localhost?max_connections=many")

@@ -18,7 +18,8 @@ from palaver.errors import (
     InvalidOptionError,
     PalaverError,
 )
-from palaver.toolkit.urls import STORE_OPTIONS, guess, url_scheme
+from palaver.toolkit.options import STORE_OPTIONS, guess
+from palaver.toolkit.urls import url_scheme
 
 __all__ = ("DRIVER_GROUP", "Driver", "driver_fault", "installed_drivers", "open_store")
 

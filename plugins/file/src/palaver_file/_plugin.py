@@ -8,7 +8,8 @@ from urllib.request import url2pathname
 
 from palaver import hookimpl
 from palaver.errors import InvalidOptionError
-from palaver.toolkit.urls import merge_options, split_query
+from palaver.toolkit.options import merge_options
+from palaver.toolkit.urls import split_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

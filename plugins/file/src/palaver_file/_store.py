@@ -15,6 +15,7 @@ from palaver.contract.store import Capabilities, SessionStore
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.lifecycle import Lifecycle
+from palaver.toolkit.options import check_seconds
 from palaver.toolkit.threads import Threads
 from palaver_file._files import SessionFiles, explain
 from palaver_file._names import address_of
@@ -81,7 +82,7 @@ class FileSessionStore(SessionStore):
     ) -> None:
         super().__init__(**options)
         self._path = _parse_path(path)
-        self._lock_timeout = _parse_timeout(lock_timeout)
+        self._lock_timeout = check_seconds(lock_timeout, "lock_timeout", most=threading.TIMEOUT_MAX)
         self._files = SessionFiles(Path(self._path), self.namespace, self.clock, self._lock_timeout)
         self._lifecycle = Lifecycle(repr(self))
 
@@ -230,10 +231,3 @@ def _parse_path(path: str | os.PathLike[str]) -> str:
             "it is empty or contains the character U+0000; give the path of a folder", option="path"
         )
     return text
-
-
-def _parse_timeout(seconds: float) -> float:
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 < seconds <= threading.TIMEOUT_MAX:
-        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option="lock_timeout")
-    return seconds

@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver import hookimpl
-from palaver.toolkit.urls import merge_options, split_query
+from palaver.toolkit.options import merge_options
+from palaver.toolkit.urls import split_query
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

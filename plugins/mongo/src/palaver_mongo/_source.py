@@ -10,6 +10,7 @@ from pymongo.errors import PyMongoError
 from pymongo.uri_parser import parse_uri, split_options
 
 from palaver.errors import InvalidOptionError
+from palaver.toolkit.options import check_seconds
 from palaver.toolkit.urls import check_host, redact_url, url_scheme
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ class Source:
 
     def __init__(self, url_or_client: str | AsyncMongoClient[Any], connect_timeout: float, timeout: float) -> None:
         self.given = url_or_client
-        self.connect_timeout = _check_seconds(connect_timeout, "connect_timeout")
-        self.timeout = _check_seconds(timeout, "timeout")
+        self.connect_timeout = check_seconds(connect_timeout, "connect_timeout")
+        self.timeout = check_seconds(timeout, "timeout")
         self.defaults: dict[str, Any] = {}
         """What a client is made with besides the URL."""
         if isinstance(url_or_client, str):
@@ -102,9 +103,3 @@ def _write_concern(asked: Mapping[str, Any]) -> WriteConcern:
         return WriteConcern(**{"w": "majority", "j": True, **asked})
     except (PyMongoError, ValueError, TypeError) as error:
         raise InvalidOptionError(f"this write concern cannot be: {error}", option="url") from error
-
-
-def _check_seconds(seconds: float, option: str) -> float:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not 0 < seconds < float("inf"):
-        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option=option)
-    return float(seconds)

@@ -5,12 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
-from redis.exceptions import NoScriptError, ResponseError
+from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from palaver.errors import StoreUnavailableError
 from palaver.toolkit.cancellation import run_to_end
 from palaver_redis._connections import Command
-from palaver_redis._errors import explain, mapped_errors
+from palaver_redis._errors import explain, is_cut, mapped_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -50,9 +50,12 @@ class Channel:
         self._is_silent = False
 
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
-        """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once."""
+        """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once.
+
+        When the connection ends before all answers are there, it is asked once more, on another one.
+        """
         # Nothing is not sent: Python 3.12 keeps an empty write in its buffer, and so the connection from being closed.
-        return await self._take_turn(lambda: _cancellable(self._connections.run(commands))) if commands else []
+        return await self._take_turn(lambda: _asked(lambda: self._connections.run(commands))) if commands else []
 
     async def change(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes something; errors of the server are among the answers.
@@ -63,7 +66,7 @@ class Channel:
 
     async def ask_node(self, node: Node, *words: str | bytes | int) -> Answer:
         """Send to one server what changes nothing."""
-        [answer] = await self._take_turn(lambda: _cancellable(node.send([words])))
+        [answer] = await self._take_turn(lambda: _asked(lambda: node.send([words])))
         return self.checked(answer)
 
     async def ask_script(self, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]) -> list[Any]:
@@ -78,7 +81,7 @@ class Channel:
 
     async def nodes(self) -> Sequence[Node]:
         """Return every server that has data of its own."""
-        return await self._take_turn(lambda: _cancellable(self._connections.nodes()))
+        return await self._take_turn(lambda: _asked(self._connections.nodes))
 
     def by_slot(self, keys: Sequence[bytes]) -> Sequence[Sequence[int]]:
         """Group the places of keys, in order, so that one command can have those of a group together."""
@@ -153,6 +156,16 @@ class Channel:
             for place, answer in zip(unknown, told, strict=True):
                 answers[place] = answer
         return [self.checked(answer) for answer in answers]
+
+
+async def _asked(question: Callable[[], Awaitable[T]]) -> T:
+    """Ask what changes nothing, once more when the connection has ended meanwhile."""
+    try:
+        return await _cancellable(question())
+    except (RedisError, OSError) as error:
+        if not is_cut(error):
+            raise
+    return await _cancellable(question())
 
 
 async def _cancellable(work: Awaitable[T]) -> T:

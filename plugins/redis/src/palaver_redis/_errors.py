@@ -12,7 +12,7 @@ from palaver.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ("explain", "mapped_errors")
+__all__ = ("explain", "is_cut", "mapped_errors")
 
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis_errors.AuthenticationError, "it refuses the user or the password"),
@@ -36,23 +36,42 @@ _REASONS_BY_TEXT: Final = {
     "can't run this command": "the user may not do what is needed; allow it with ACL SETUSER",
 }
 
-_TLS_MARKS: Final = ("[SSL", "Connection closed by server", "Connection reset", "Connection lost")
+_TLS_MARK: Final = "[SSL"
+# What a side that wants TLS does to one that does not, and a server that ends to anybody.
+_ENDED: Final = ("Connection closed by server", "Connection reset", "Connection lost")
+
+
+_NOT_CUT: Final = (
+    redis_errors.AuthenticationError,
+    redis_errors.AuthorizationError,
+    redis_errors.BusyLoadingError,
+    redis_errors.MaxConnectionsError,
+    redis_errors.TimeoutError,
+    TimeoutError,
+)
+"""Errors of a connection that another one would have, too, or that have taken their time already."""
+
+
+def is_cut(error: Exception) -> bool:
+    """Tell whether a connection has ended, so that another one may work."""
+    return isinstance(error, redis_errors.ConnectionError | OSError) and not isinstance(error, _NOT_CUT)
 
 
 @contextmanager
-def mapped_errors(shown: str) -> Iterator[None]:
+def mapped_errors(shown: str, *, is_first: bool = False) -> Iterator[None]:
     """Raise what goes wrong inside as `StoreUnavailableError`.
 
     Args:
         shown: where the server is, without any credential.
+        is_first: whether nothing has ever come from there: perhaps it does not speak the same.
     """
     try:
         yield
     except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError) as error:
-        raise StoreUnavailableError(explain(error), store=shown) from error
+        raise StoreUnavailableError(explain(error, is_first=is_first), store=shown) from error
 
 
-def explain(error: Exception) -> str:
+def explain(error: Exception, *, is_first: bool = False) -> str:
     """Say what is wrong, with what the server says itself, and drop from it what may be a secret or a state."""
     said = _without_arguments(error)
     for kind, reason in _REASONS:
@@ -61,9 +80,13 @@ def explain(error: Exception) -> str:
     for mark, reason in _REASONS_BY_TEXT.items():
         if mark in said:
             return f"{reason} ({said})"
-    if isinstance(error, redis_errors.ConnectionError) and any(mark in said for mark in _TLS_MARKS):
+    if isinstance(error, redis_errors.ConnectionError) and any(mark in said for mark in _tls_marks(is_first=is_first)):
         return f"{said}. Does one side want TLS and the other not? rediss:// is with TLS, redis:// without"
     return said or type(error).__name__
+
+
+def _tls_marks(*, is_first: bool) -> tuple[str, ...]:
+    return (_TLS_MARK, *_ENDED) if is_first else (_TLS_MARK,)
 
 
 def _without_arguments(error: Exception) -> str:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import unquote
 
 from palaver.errors import InvalidOptionError
+from palaver.toolkit.options import unknown_option
 from palaver.toolkit.urls import check_host, redact_url, split_query, url_scheme
 
 if TYPE_CHECKING:
@@ -201,9 +202,11 @@ def _convert(query: Mapping[str, str], known: Mapping[str, Callable[[str], Any]]
     converted = {}
     for name, text in query.items():
         if name not in known:
-            raise InvalidOptionError(f"unknown here; in this URL there are {', '.join(sorted(known))}", option=name)
+            raise unknown_option(name, (*known, "connect_timeout", "timeout"))
         try:
             converted[name] = known[name](text)
         except ValueError:
-            raise InvalidOptionError("what the URL says has no meaning", option=name) from None
+            wanted = "true or false" if known[name] is _truth else "a whole number"
+            # Not what stands there: it may be a part of a password.
+            raise InvalidOptionError(f"what stands in the URL is not {wanted}", option=name) from None
     return converted

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
 from palaver import hookimpl
-from palaver.toolkit.urls import merge_options, split_query
+from palaver.toolkit.options import merge_options
+from palaver.toolkit.urls import split_query
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import logging
-import re
 from typing import TYPE_CHECKING, Final
 
 from redis.exceptions import ClusterDownError, ResponseError
@@ -18,15 +16,10 @@ if TYPE_CHECKING:
 __all__ = ("check_server",)
 
 _NOT_SERVED: Final = "Hash slot not served"
-_POLICY: Final = re.compile(rb"^maxmemory_policy:([a-z-]+)", re.MULTILINE)
-
-_logger = logging.getLogger(__name__)
 
 
-async def check_server(connections: Connections, keys: Keys, shown: str) -> None:
+async def check_server(connections: Connections, keys: Keys) -> None:
     """Do once what sessions need, alone and many at a time, on a key that no session has.
-
-    Then look at what the server does when it is full.
 
     Raises:
         RedisError: the server cannot be used.
@@ -49,8 +42,6 @@ async def check_server(connections: Connections, keys: Keys, shown: str) -> None
         ]
     )
     _raise_error([answer for answer in answers if not _is_gap(answer)])
-    for node in await connections.nodes():
-        _warn_of_eviction((await node.send([("INFO", "memory")]))[0], shown)
 
 
 def _raise_error(answers: list[object]) -> None:
@@ -62,18 +53,3 @@ def _raise_error(answers: list[object]) -> None:
 def _is_gap(answer: object) -> bool:
     """Tell whether a cluster says that no node has the slot, which does not keep it from serving the others."""
     return isinstance(answer, ClusterDownError) and _NOT_SERVED in str(answer)
-
-
-def _warn_of_eviction(answer: object, shown: str) -> None:
-    policy = _POLICY.search(answer) if isinstance(answer, bytes) else None
-    if policy is None:
-        _logger.info("%s does not say what it does when its memory is full (maxmemory-policy)", shown)
-        return
-    name = policy[1].decode()
-    if name != "noeviction":
-        _logger.warning(
-            "%s has the maxmemory-policy %s: when its memory is full, it silently removes live sessions; "
-            "noeviction makes saving fail instead",
-            shown,
-            name,
-        )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import math
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Final, Self, Unpack
 from zlib import crc32
@@ -13,13 +12,15 @@ from redis.exceptions import ResponseError
 
 from palaver.contract.batches import BatchSessionStore
 from palaver.contract.store import Capabilities
-from palaver.errors import CorruptSessionError, InvalidOptionError, StoreClosedError
+from palaver.errors import CorruptSessionError, StoreClosedError
 from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.lifecycle import Lifecycle
+from palaver.toolkit.options import check_seconds
 from palaver_redis._channel import Channel, chunks
 from palaver_redis._clients import Timeouts, check_client, connect, describe
 from palaver_redis._connections import Command
 from palaver_redis._errors import mapped_errors
+from palaver_redis._eviction import EvictionWatch
 from palaver_redis._expiry import GONE_ALREADY, time_to_live
 from palaver_redis._format import MAX_HEADER_BYTES, decode_record, encode_record, encode_version, expiry_text
 from palaver_redis._keys import Keys
@@ -98,12 +99,13 @@ class RedisSessionStore(BatchSessionStore):
         super().__init__(**options)
         self._place = parse_url(url_or_client) if isinstance(url_or_client, str) else check_client(url_or_client)
         self._timeouts = Timeouts(
-            connect=_parse_seconds(connect_timeout, "connect_timeout"), answer=_parse_seconds(timeout, "timeout")
+            connect=check_seconds(connect_timeout, "connect_timeout"), answer=check_seconds(timeout, "timeout")
         )
         self._shown = describe(self._place)
         self._keys = Keys(self.namespace)
         self._lifecycle = Lifecycle(repr(self))
         self._channel: Channel | None = None
+        self._eviction = EvictionWatch(self._shown)
 
     def __repr__(self) -> str:
         return f"<RedisSessionStore {self._shown}>"
@@ -133,6 +135,7 @@ class RedisSessionStore(BatchSessionStore):
         channel = self._require_open()
         self.check_sizes(items)
         now = self.clock.now()
+        await self._eviction.look(channel, now)
         for chunk in chunks(items, _payload_bytes):
             for answer in await channel.change([self._write(session_id, record, now) for session_id, record in chunk]):
                 channel.checked(answer)
@@ -142,6 +145,7 @@ class RedisSessionStore(BatchSessionStore):
         swaps = list(items)
         self.check_sizes(swaps)
         now = self.clock.now()
+        await self._eviction.look(channel, now)
         answers: list[int] = []
         for chunk in chunks(swaps, _payload_bytes):
             answers += await channel.change_script(SWAP, now, [self._swap(*swap, now) for swap in chunk])
@@ -189,11 +193,12 @@ class RedisSessionStore(BatchSessionStore):
         return await self._remove(CLEAR, LIVE)
 
     async def _open(self) -> None:
-        with mapped_errors(self._shown):
+        with mapped_errors(self._shown, is_first=True):
             connections = connect(self._place, self._timeouts)
             try:
                 await connections.open()
-                await check_server(connections, self._keys, self._shown)
+                await check_server(connections, self._keys)
+                self._eviction = await EvictionWatch.begin(connections, self._shown, self.clock.now())
             except BaseException:
                 await run_to_end(connections.close())
                 raise
@@ -293,10 +298,3 @@ def _calls(place: Place) -> int:
     if isinstance(place, Location):
         return place.options.get("max_connections") or DEFAULT_CALLS
     return min(place.connection_pool.max_connections, DEFAULT_CALLS)
-
-
-def _parse_seconds(seconds: float, option: str) -> float:
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not math.isfinite(seconds) or seconds <= 0:
-        raise InvalidOptionError(f"{seconds!r} is not a positive number of seconds", option=option)
-    return float(seconds)

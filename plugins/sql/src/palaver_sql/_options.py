@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver.errors import InvalidOptionError
-from palaver.toolkit.urls import check_host, unknown_option
+from palaver.toolkit.options import unknown_option
+from palaver.toolkit.urls import check_host
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping

@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 from contextlib import suppress
 from importlib import import_module
-from math import isfinite
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
 
 from palaver.errors import InvalidOptionError
+from palaver.toolkit.options import check_seconds
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -64,7 +64,7 @@ class Timeouts:
 
     def __init__(self, given: Mapping[str, float]) -> None:
         for name, seconds in given.items():
-            _check_seconds(name, seconds)
+            check_seconds(seconds, name, most=_LONGEST_TIMEOUT)
         self.connect = given.get("connect_timeout", CONNECT_TIMEOUT)
         self.statement = given.get("timeout", STATEMENT_TIMEOUT)
 
@@ -225,10 +225,3 @@ def pieces(items: Iterable[tuple[str, Record, Any]], rows: int, size: int) -> It
 def _raw(connection: AsyncConnection) -> Any:
     """Return the connection of the client library."""
     return connection.sync_connection.connection.driver_connection  # type: ignore[union-attr]
-
-
-def _check_seconds(name: str, seconds: float) -> None:
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not isfinite(seconds):
-        raise InvalidOptionError(f"{seconds!r} is not a number of seconds", option=name)
-    if not 0 < seconds <= _LONGEST_TIMEOUT:
-        raise InvalidOptionError(f"it is more than 0 and at most {_LONGEST_TIMEOUT} seconds", option=name)

@@ -24,8 +24,8 @@ from sqlalchemy.pool import QueuePool
 from palaver.contract.record import ABSENT
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.toolkit.due import due_at
+from palaver.toolkit.options import unknown_option
 from palaver.toolkit.threads import Threads
-from palaver.toolkit.urls import unknown_option
 from palaver_sql._statements import PAGE_SIZE, PIECE, Statements, decide_swaps, transaction
 
 if TYPE_CHECKING:
