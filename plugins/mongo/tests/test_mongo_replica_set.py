@@ -6,11 +6,12 @@ import asyncio
 import uuid
 from contextlib import closing
 from functools import partial
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import pytest
+from pymongo import AsyncMongoClient
 
-from palaver import ABSENT, Record, StoreUnavailableError, new_version
+from palaver import ABSENT, Record, Sessions, StoreUnavailableError, new_version
 from palaver_mongo import MongoSessionStore
 
 if TYPE_CHECKING:
@@ -152,3 +153,70 @@ def _fail_once(primary: MongoServer) -> None:
                 "data": {"failCommands": ["update"], **fault},
             }
         )
+
+
+@pytest.mark.parametrize("verb", ["swap", "write"])
+async def test_a_document_that_a_transaction_has_locked_holds_up_nobody_else(
+    mongo_replica_set: MongoReplicaSet, verb: str
+) -> None:
+    """The others of its batch are saved; it is named, and saved when the transaction is over."""
+    name, ids = f"test_{uuid.uuid4().hex}", [f"u{number}" for number in range(6)]
+    store = MongoSessionStore(mongo_replica_set.url, collection_name=name, timeout=4)
+    client: AsyncMongoClient[dict[str, Any]] = await asyncio.to_thread(AsyncMongoClient, mongo_replica_set.url)
+    collection = client.get_default_database("palaver")[name]
+    old, new = [(each, record(b"old")) for each in ids], [(each, record(b"new")) for each in ids]
+    swaps = [(each, after, before.version) for (each, before), (_, after) in zip(old, new, strict=True)]
+    try:
+        async with store, client.start_session() as session:
+            await store.write_many(old)
+            async with await session.start_transaction():
+                await collection.update_one({"_id.id": "u3"}, {"$set": {"seen": True}}, session=session)
+                with pytest.raises(StoreUnavailableError, match="transaction has kept it locked") as caught:
+                    await (store.swap_many(swaps) if verb == "swap" else store.write_many(new))
+                assert caught.value.session_id == "u3"
+                found = await store.read_many(ids)
+                await session.abort_transaction()
+            assert found == [old[3][1] if each == "u3" else after for each, after in new]
+            # Whoever repeats the batch gets the same answers, and the last one is free now.
+            assert await store.swap_many(swaps) == [True] * 6
+    finally:
+        await client.close()
+
+
+async def test_a_client_with_few_connections(mongo_replica_set: MongoReplicaSet) -> None:
+    """Its own limit is kept: turns wait for a connection instead of failing."""
+    client: AsyncMongoClient[dict[str, Any]] = await asyncio.to_thread(
+        AsyncMongoClient, mongo_replica_set.url, maxPoolSize=2
+    )
+    try:
+        async with Sessions(MongoSessionStore(client, collection_name=f"test_{uuid.uuid4().hex}")) as sessions:
+
+            async def count(number: int) -> None:
+                async with sessions.turn(f"u{number % 50}") as session:
+                    session.state["n"] = session.state.get("n", 0) + 1
+
+            await asyncio.gather(*(count(number) for number in range(100)))
+            snapshots = await asyncio.gather(*(sessions.peek(f"u{number}") for number in range(50)))
+        assert [snapshot.state for snapshot in snapshots if snapshot is not None] == [{"n": 2}] * 50
+    finally:
+        await client.close()
+
+
+async def test_a_dropped_collection_is_made_again(mongo_replica_set: MongoReplicaSet) -> None:
+    """By the next save, with what is saved from then on; its indexes by the next init."""
+    name = f"test_{uuid.uuid4().hex}"
+    store = MongoSessionStore(mongo_replica_set.url, collection_name=name)
+    client: AsyncMongoClient[dict[str, Any]] = await asyncio.to_thread(AsyncMongoClient, mongo_replica_set.url)
+    try:
+        async with store:
+            indexes = await client.get_default_database("palaver")[name].index_information()
+            await client.get_default_database("palaver").drop_collection(name)
+            assert await store.read("a") is None
+            saved = record()
+            assert await store.swap("a", saved, ABSENT)
+            assert await store.read("a") == saved
+        async with store:
+            assert await store.read("a") == saved
+            assert await client.get_default_database("palaver")[name].index_information() == indexes
+    finally:
+        await client.close()

@@ -107,3 +107,14 @@ def test_client_that_does_not_wait_for_answers() -> None:
     """A client that was made with w=0 is refused: it could not say what was stored."""
     with pytest.raises(InvalidOptionError, match="w=0"):
         MongoSessionStore(AsyncMongoClient("mongodb://localhost/?w=0"))
+
+
+def test_an_option_that_there_is_not() -> None:
+    """Ours are named, and the one that was meant; the others are those of every MongoDB URL."""
+    with pytest.raises(InvalidOptionError, match="option 'tll': unknown; did you mean 'ttl'") as caught:
+        open_store("mongodb://localhost/?tll=5&maxPoolSize=3")
+    assert "collection_name" in str(caught.value)
+    with pytest.raises(InvalidOptionError, match="did you mean 'maxPoolSize'"):
+        open_store("mongodb://localhost/?maxPolSize=3")
+    with pytest.raises(InvalidOptionError, match="must be an integer"):
+        open_store("mongodb://localhost/?maxPoolSize=many")

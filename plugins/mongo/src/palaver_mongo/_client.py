@@ -66,9 +66,19 @@ class Client:
         )
         return database.get_collection(name)
 
-    async def run(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
-        """Do `work` to its end, even when the caller is cancelled: the server would do it anyway, only later."""
-        running = asyncio.ensure_future(mapped_errors(self._bounded(work), self._source.location))
+    @property
+    def timeout(self) -> float:
+        """For how many seconds a server that was found may work on one call."""
+        return self._client.options.timeout or self._source.timeout
+
+    async def run(self, work: Callable[[], Coroutine[Any, Any, T]], session_id: str | None = None) -> T:
+        """Do `work` to its end, even when the caller is cancelled: the server would do it anyway, only later.
+
+        Args:
+            work: what to do.
+            session_id: the session that it is about, if it is one.
+        """
+        running = asyncio.ensure_future(mapped_errors(self._bounded(work), self._source.location, session_id))
         self._running.add(running)
         running.add_done_callback(self._running.discard)
         return await run_to_end(running)

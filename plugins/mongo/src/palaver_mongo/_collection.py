@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
+import pymongo
 from bson.int64 import Int64
 from pymongo import ReplaceOne
-from pymongo.errors import BulkWriteError
+from pymongo.errors import BulkWriteError, PyMongoError
 
 from palaver.contract.record import ABSENT
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver_mongo._documents import DUE_AT, EXPIRE_DATE, FIELDS, session_id_of
-from palaver_mongo._errors import explain_code
+from palaver_mongo._errors import LOCKED, explain_code
 from palaver_mongo._swap import DAMAGED, REFUSED, has_version, swap_filter, swap_statement
 
 if TYPE_CHECKING:
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from palaver_mongo._client import Document
     from palaver_mongo._documents import Documents
 
-__all__ = ("Sessions",)
+__all__ = ("SessionsCollection",)
 
 _PAGE_SIZE: Final = 1000
 
@@ -37,17 +40,23 @@ _ATTEMPTS: Final = 10
 _PROJECTION: Final = dict.fromkeys(FIELDS, 1)
 
 
-class Sessions:
+class _TimedOutError(Exception):
+    """Raised when a batch was not done within the time that a locked document may cost the others."""
+
+
+class SessionsCollection:
     """The sessions of one namespace in a collection; each method is one command, or a few.
 
     Args:
         collection: the collection.
         documents: what is in it.
+        patience: for how many seconds a batch may wait for a document that somebody's transaction has locked.
     """
 
-    def __init__(self, collection: AsyncCollection[Document], documents: Documents) -> None:
+    def __init__(self, collection: AsyncCollection[Document], documents: Documents, patience: float) -> None:
         self._collection = collection
         self._documents = documents
+        self._patience = patience
 
     async def find(self, session_ids: Sequence[str]) -> dict[str, Record]:
         """Return the records of those ids that have one, expired or not."""
@@ -61,7 +70,8 @@ class Sessions:
     async def replace(self, records: dict[str, Record]) -> None:
         """Store the records, whatever is there."""
         documents = [self._documents.document(*item) for item in records.items()]
-        faults = await self._bulk([ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents])
+        statements = [ReplaceOne({"_id": each["_id"]}, each, upsert=True) for each in documents]
+        faults = await self._bulk_or_apart(statements, list(records))
         if faults:
             raise self._unavailable(next(iter(faults.values())))
 
@@ -71,9 +81,8 @@ class Sessions:
         documents = [self._documents.document(session_id, record) for session_id, record, _ in swaps]
         if len(swaps) == 1 and await self._replace_live(documents[0], swaps[0][2], now):
             return [True]
-        faults = await self._bulk(
-            [swap_statement(document, swap[2], now) for document, swap in zip(documents, swaps, strict=True)]
-        )
+        statements = [swap_statement(document, swap[2], now) for document, swap in zip(documents, swaps, strict=True)]
+        faults = await self._bulk_or_apart(statements, [session_id for session_id, _, _ in swaps])
         for position, code in faults.items():
             self._check_refusal(swaps[position][0], code)
         return [position not in faults for position in range(len(swaps))]
@@ -134,6 +143,50 @@ class Sessions:
         await self._collection.delete_many({**span, "$nor": [self._live()]})
         deleted = await self._collection.delete_many(span)
         return deleted.deleted_count, page[-1]["_id"]
+
+    async def _bulk_or_apart(
+        self, statements: Sequence[ReplaceOne[Document] | UpdateOne], session_ids: Sequence[str]
+    ) -> dict[int, int]:
+        """Do the statements; when one waits for somebody's transaction, the others do not wait for it.
+
+        MongoDB cannot leave out what is locked, and does not tell which it was. So a statement may be done twice.
+
+        Raises:
+            StoreUnavailableError: a document stayed locked; the others are done.
+        """
+        if len(statements) == 1:
+            return await self._bulk(statements)
+        with suppress(_TimedOutError):
+            return await self._bulk_for(self._patience, statements)
+        alone = [self._bulk_for(self._patience, [statement]) for statement in statements]
+        outcomes = await asyncio.gather(*alone, return_exceptions=True)
+        stuck = [place for place, outcome in enumerate(outcomes) if isinstance(outcome, _TimedOutError)]
+        if len(stuck) == len(statements):
+            # It is the server that is slow, not one document: it has all the time that is left.
+            return await self._bulk(statements)
+        faults: dict[int, int] = {}
+        for place, outcome in enumerate(outcomes):
+            if isinstance(outcome, BaseException) and place not in stuck:
+                raise outcome
+            if isinstance(outcome, dict) and outcome:
+                faults[place] = outcome[0]
+        if stuck:
+            raise StoreUnavailableError(LOCKED, store=self._documents.location, session_id=session_ids[stuck[0]])
+        return faults
+
+    async def _bulk_for(self, seconds: float, statements: Sequence[ReplaceOne[Document] | UpdateOne]) -> dict[int, int]:
+        """Do the statements within a time, which the server knows of, too.
+
+        Raises:
+            _TimedOutError: it was not enough.
+        """
+        try:
+            with pymongo.timeout(seconds):
+                return await self._bulk(statements)
+        except PyMongoError as error:
+            if error.timeout:
+                raise _TimedOutError from error
+            raise
 
     async def _bulk(self, statements: Sequence[ReplaceOne[Document] | UpdateOne]) -> dict[int, int]:
         """Do the statements; return the error numbers of those that failed, by their positions."""

@@ -5,23 +5,33 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from bson.errors import InvalidBSON
-from pymongo.errors import NotPrimaryError, OperationFailure, PyMongoError, ServerSelectionTimeoutError
+from pymongo.errors import (
+    NetworkTimeout,
+    NotPrimaryError,
+    OperationFailure,
+    PyMongoError,
+    ServerSelectionTimeoutError,
+)
 
 from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-__all__ = ("explain_code", "mapped_errors")
+__all__ = ("LOCKED", "explain_code", "mapped_errors")
 
 T = TypeVar("T")
 
+LOCKED: Final = "somebody's transaction has kept it locked for too long"
+
 # https://www.mongodb.com/docs/manual/reference/error-codes/
+_TIME_IS_UP: Final = 50
+
 _EXPLANATIONS: Final = {
     13: "the user may not do this; the role readWrite on the database allows it",
     18: "the user or the password is wrong",
     26: "the collection is not there any more",
-    50: "there was no answer in time",
+    _TIME_IS_UP: "the server had no time for it, or somebody's transaction has kept it locked",
     64: "not enough members of the replica set confirmed the write in time",
     91: "the server is shutting down",
     100: "the replica set has too few members for this write concern",
@@ -37,20 +47,26 @@ _EXPLANATIONS: Final = {
 }
 
 
-async def mapped_errors(work: Awaitable[T], location: str) -> T:
-    """Await `work`, and raise what goes wrong as Palaver's errors.
+async def mapped_errors(work: Awaitable[T], location: str, session_id: str | None = None) -> T:
+    """Await `work`, which may be about one session, and raise what goes wrong as Palaver's errors.
 
     What the server says of a command that failed may quote the command, and with it somebody's conversation: of those
     errors only the number and its meaning are passed on.
     """
     try:
         return await work
-    except (OperationFailure, NotPrimaryError) as error:
+    except NotPrimaryError as error:
         hidden: PalaverError = StoreUnavailableError(_explain(error), store=location)
+    except OperationFailure as error:
+        # A server that tells that the time is up is there: it is this session alone that has to wait.
+        alone = session_id if error.code == _TIME_IS_UP else None
+        hidden = StoreUnavailableError(_explain(error), store=location, session_id=alone)
     except InvalidBSON:
         hidden = CorruptSessionError("a document is not valid BSON", location=location)
     except ServerSelectionTimeoutError as error:
         raise StoreUnavailableError(str(error).partition(", Timeout:")[0], store=location) from error
+    except NetworkTimeout as error:
+        raise StoreUnavailableError("there was no answer in time", store=location) from error
     except PyMongoError as error:
         raise StoreUnavailableError(f"{type(error).__name__}: {error}", store=location) from error
     # Outside of `except`, so that the error of pymongo is not attached to it.

@@ -2,21 +2,43 @@
 
 from __future__ import annotations
 
+import re
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from pymongo import AsyncMongoClient, WriteConcern
-from pymongo.errors import PyMongoError
+from pymongo.errors import ConfigurationError, PyMongoError
 from pymongo.uri_parser import parse_uri, split_options
 
 from palaver.errors import InvalidOptionError
-from palaver.toolkit.options import check_seconds
+from palaver.toolkit.options import STORE_OPTIONS, check_seconds, guess
 from palaver.toolkit.urls import check_host, redact_url, url_scheme
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ("Source",)
+__all__ = ("OWN_OPTIONS", "Source")
+
+OWN_OPTIONS: Final = ("collection_name", "connect_timeout", "timeout")
+"""What a URL can have besides the options of every store and those of pymongo."""
+
+# The options of pymongo that people write most often, to guess which one was meant.
+_WELL_KNOWN: Final = (
+    "appName",
+    "authMechanism",
+    "authSource",
+    "connectTimeoutMS",
+    "directConnection",
+    "maxPoolSize",
+    "readPreference",
+    "replicaSet",
+    "retryWrites",
+    "serverSelectionTimeoutMS",
+    "socketTimeoutMS",
+    "timeoutMS",
+    "tls",
+    "tlsCAFile",
+)
 
 _SCHEMES: Final = frozenset({"mongodb", "mongodb+srv"})
 
@@ -88,12 +110,30 @@ def _check_address(address: str) -> None:
 
 
 def _options(query: str) -> Mapping[str, Any]:
-    if not query:
-        return {}
+    for pair in filter(None, re.split("[&;]", query)):
+        _check_option(pair)
     try:
-        return split_options(query)
+        return split_options(query) if query else {}
     except (PyMongoError, ValueError, TypeError, OSError) as error:
         raise InvalidOptionError(f"{error}", option="url") from error
+
+
+def _check_option(pair: str) -> None:
+    """Refuse one option by its name; pymongo would name none, or those of its own only."""
+    name = pair.partition("=")[0]
+    try:
+        split_options(pair)
+    except ConfigurationError as error:
+        if "Unknown option" not in str(error):
+            raise InvalidOptionError(f"{error}", option=name) from error
+        names = sorted({*STORE_OPTIONS, *OWN_OPTIONS})
+        raise InvalidOptionError(
+            f"unknown; {guess(name, (*names, *_WELL_KNOWN))}there are {', '.join(names)}, and the options of every "
+            "MongoDB URL, as in maxPoolSize",
+            option=name,
+        ) from None
+    except (PyMongoError, ValueError, TypeError, OSError) as error:
+        raise InvalidOptionError(f"{error}", option=name) from error
 
 
 def _write_concern(asked: Mapping[str, Any]) -> WriteConcern:

@@ -12,13 +12,13 @@ from palaver.errors import InvalidOptionError, StoreClosedError
 from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.lifecycle import Lifecycle
 from palaver_mongo._client import Client, Document
-from palaver_mongo._collection import Sessions
+from palaver_mongo._collection import SessionsCollection
 from palaver_mongo._documents import DOCUMENT_BYTES, Documents
 from palaver_mongo._schema import check_server, prepare
 from palaver_mongo._source import Source
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+    from collections.abc import AsyncIterator, Callable, Coroutine, Iterable, Sequence
 
     from pymongo import AsyncMongoClient
 
@@ -33,6 +33,9 @@ DEFAULT_URL: Final = "mongodb://localhost:27017"
 DEFAULT_COLLECTION: Final = "sessions"
 DEFAULT_CONNECT_TIMEOUT: Final = 5.0
 DEFAULT_TIMEOUT: Final = 8.0
+
+# For how many seconds a locked document may hold up the others in its batch.
+_PATIENCE: Final = 1.0
 
 # What a document takes besides its payload: both parts of its key, its version, its times, its names.
 _OVERHEAD: Final = 16 * 1024
@@ -71,7 +74,7 @@ class MongoSessionStore(BatchSessionStore):
         self._documents = Documents(self.namespace, self.clock, self._source.location)
         self._lifecycle = Lifecycle(repr(self))
         self._client: Client | None = None
-        self._sessions: Sessions | None = None
+        self._sessions: SessionsCollection | None = None
         self.capabilities = Capabilities(
             swap=True,
             batch=True,
@@ -96,7 +99,7 @@ class MongoSessionStore(BatchSessionStore):
         await run_to_end(self._lifecycle.close(self._close))
 
     async def destroy(self, session_id: str) -> None:
-        await self._run(lambda sessions: sessions.delete(session_id))
+        await self._run(lambda sessions: sessions.delete(session_id), session_id)
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         wanted = list(session_ids)
@@ -109,7 +112,7 @@ class MongoSessionStore(BatchSessionStore):
         records = dict(items)
         self._lifecycle.require_open()
         self.check_sizes(items)
-        await self._run(lambda sessions: sessions.replace(records))
+        await self._run(lambda sessions: sessions.replace(records), _only(records))
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         swaps = list(items)
@@ -117,15 +120,16 @@ class MongoSessionStore(BatchSessionStore):
         self.check_sizes(swaps)
         answers: dict[int, bool] = {}
         for this_round in rounds(swaps):
-            stored = await self._run(partial(Sessions.swap, swaps=list(this_round.values())))
+            chosen = list(this_round.values())
+            stored = await self._run(partial(SessionsCollection.swap, swaps=chosen), _only(swap[0] for swap in chosen))
             answers |= zip(this_round, stored, strict=True)
         return [answers[place] for place in range(len(swaps))]
 
     async def remove(self, session_id: str, expected: str) -> bool:
-        return await self._run(lambda sessions: sessions.remove(session_id, expected))
+        return await self._run(lambda sessions: sessions.remove(session_id, expected), session_id)
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
-        return await self._run(lambda sessions: sessions.touch(session_id, expires_at))
+        return await self._run(lambda sessions: sessions.touch(session_id, expires_at), session_id)
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
         self._lifecycle.require_open()
@@ -143,17 +147,17 @@ class MongoSessionStore(BatchSessionStore):
             page = await self._page(prefix, after=page[-1]["_id"])
 
     async def purge(self) -> int:
-        removed, is_more = await self._run(Sessions.delete_expired)
+        removed, is_more = await self._run(SessionsCollection.delete_expired)
         while is_more:
-            count, is_more = await self._run(Sessions.delete_expired)
+            count, is_more = await self._run(SessionsCollection.delete_expired)
             removed += count
         return removed
 
     async def clear(self) -> int:
         # Page by page, so that no command takes long.
-        removed, last = await self._run(partial(Sessions.delete_all, after=None))
+        removed, last = await self._run(partial(SessionsCollection.delete_all, after=None))
         while last is not None:
-            count, last = await self._run(partial(Sessions.delete_all, after=last))
+            count, last = await self._run(partial(SessionsCollection.delete_all, after=last))
             removed += count
         return removed
 
@@ -167,19 +171,21 @@ class MongoSessionStore(BatchSessionStore):
             await run_to_end(client.close())
             raise
         self._client = client
-        self._sessions = Sessions(collection, self._documents)
+        self._sessions = SessionsCollection(collection, self._documents, min(_PATIENCE, client.timeout / 4))
 
     async def _close(self) -> None:
         if self._client is not None:
             await self._client.close()
         self._client = self._sessions = None
 
-    async def _run(self, work: Callable[[Sessions], Coroutine[Any, Any, T]]) -> T:
+    async def _run(
+        self, work: Callable[[SessionsCollection], Coroutine[Any, Any, T]], session_id: str | None = None
+    ) -> T:
         self._lifecycle.require_open()
         if self._client is None or self._sessions is None:
             raise StoreClosedError(repr(self))
         sessions = self._sessions
-        return await self._client.run(lambda: work(sessions))
+        return await self._client.run(lambda: work(sessions), session_id)
 
     async def _page(self, prefix: str, after: Document | None = None) -> list[Document]:
         return await self._run(lambda sessions: sessions.page(prefix, after))
@@ -189,6 +195,12 @@ def _check_name(name: str) -> str:
     if not isinstance(name, str) or not name or "$" in name or "\0" in name or name.startswith("system."):
         raise InvalidOptionError(f"no collection of sessions can be called {name!r}", option="collection_name")
     return name
+
+
+def _only(session_ids: Iterable[str]) -> str | None:
+    """Return the session id, if it is one."""
+    ids = list(session_ids)
+    return ids[0] if len(ids) == 1 else None
 
 
 def _live(record: Record | None, now: int) -> Record | None:
