@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 import threading
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, contextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
@@ -53,6 +55,22 @@ async def failing(server: MongoServer, times: int = 1, **data: Any) -> AsyncIter
         await asyncio.to_thread(configure, "off")
 
 
+def process_of(server: MongoServer) -> int:
+    """Return the process id of a server."""
+    with closing(server.connect()) as client:
+        return int(client.admin.command("serverStatus")["pid"])
+
+
+@contextmanager
+def stopped(process: int) -> Iterator[None]:
+    """Freeze a process: it neither answers nor closes anything."""
+    os.kill(process, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(process, signal.SIGCONT)
+
+
 async def test_killed_and_started_again(server: MongoServer) -> None:
     """After a crash of the server the same store goes on, and everything that was acknowledged is there."""
     items = [(str(number), record(str(number).encode())) for number in range(50)]
@@ -94,6 +112,22 @@ async def test_killed(server: MongoServer) -> None:
         found = await store.read("a")
         assert found is not None
         assert found.payload == b"kept"
+
+
+async def test_frozen(server: MongoServer) -> None:
+    """Where the server hangs, calls fail together after one timeout, and not one after the other."""
+    loop = asyncio.get_running_loop()
+    process = await asyncio.to_thread(process_of, server)
+    async with MongoSessionStore(server.url, timeout=1, connect_timeout=1) as store:
+        await store.write("a", record())
+        with stopped(process):
+            begin = loop.time()
+            calls = [call for n in range(20) for call in (store.read("a"), store.write(f"{n}", record()))]
+            results = await asyncio.gather(*calls, return_exceptions=True)
+            took = loop.time() - begin
+        assert {type(result) for result in results} == {StoreUnavailableError}
+        assert took < 3
+        assert await store.read("a") is not None
 
 
 async def test_answer_lost(mongo_server: MongoServer, name: str) -> None:

@@ -243,6 +243,22 @@ async def test_connections_that_the_server_closes(redis_server: RedisServer, nam
         await asyncio.gather(*(store.write(f"{n}", RECORD) for n in range(50)))
 
 
+@pytest.mark.parametrize("kind", ["redis_cluster", "redis_sentinel"])
+async def test_reads_while_servers_close_connections(kind: str, request: pytest.FixtureRequest, namespace: str) -> None:
+    """In a cluster and behind Sentinel, too, no read fails because servers close all connections again and again."""
+    servers = await asyncio.to_thread(request.getfixturevalue, kind)
+    ids = [f"{n}" for n in range(40)]
+    async with RedisSessionStore(servers.url, namespace=namespace) as store:
+        await store.write_many([(session_id, RECORD) for session_id in ids])
+        for _ in range(10):
+            await asyncio.gather(*(store.read(session_id) for session_id in ids))
+            for node in servers.nodes:
+                await asyncio.to_thread(node.ask, "CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")
+            assert await asyncio.gather(*(store.read(session_id) for session_id in ids)) == [RECORD] * 40
+            assert await store.read_many(ids) == [RECORD] * 40
+            assert sorted([session_id async for session_id in store.scan()]) == sorted(ids)
+
+
 async def test_more_calls_than_may_wait(start: Start, namespace: str) -> None:
     """Where the server stops answering, calls that wait for their turn give up as well."""
     server = await start()
