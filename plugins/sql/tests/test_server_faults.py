@@ -84,6 +84,24 @@ async def test_server_that_does_not_answer(url: str) -> None:
     assert "did not answer in time" in said
 
 
+@pytest.mark.parametrize("verb", ["read", "destroy"])
+async def test_many_who_wait_for_no_answer(url: str, verb: str) -> None:
+    """Behind a server that has fallen silent, calls do not wait one after the other: no call is made for most."""
+    parsed = make_url(url)
+    async with (
+        Proxy(str(parsed.host), int(parsed.port or 0)) as proxy,
+        SQLSessionStore(parsed.set(host=proxy.host, port=proxy.port), timeout=0.5) as store,
+    ):
+        await asyncio.gather(*(store.read(f"{number}") for number in range(5)))
+        await proxy.black_hole()
+        calls = [getattr(store, verb)(f"{number}") for number in range(40)]
+        failures = await asyncio.gather(*calls, return_exceptions=True)
+        await proxy.restore()
+        assert [type(failure) for failure in failures] == [StoreUnavailableError] * 40
+        assert sum("did not answer the calls before" in str(failure) for failure in failures) >= 30
+        assert await store.read("a") is None
+
+
 async def test_close_waits_for_no_answer(url: str) -> None:
     """A store whose server has fallen silent can be closed, however many connections it has."""
     parsed = make_url(url)
@@ -115,6 +133,7 @@ async def test_read_only(url: str, query: Query) -> None:
     async with SQLSessionStore(url) as store:
         await store.write("a", record)
     await query(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    writable = "SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET default_transaction_read_only"
     try:
         async with SQLSessionStore(url) as store:
             assert await store.read("a") == record
@@ -122,10 +141,14 @@ async def test_read_only(url: str, query: Query) -> None:
                 with pytest.raises(StoreUnavailableError, match="it is read-only"):
                     await call
             assert await store.read("a") == record
+            # A replica becomes the primary: the connections from before still do not write, and are replaced.
+            await asyncio.gather(*(store.read(f"{number}") for number in range(20)))
+            await query(*writable)
+            with pytest.raises(StoreUnavailableError, match="it is read-only"):
+                await store.write("a", make())
+            await asyncio.gather(*(store.write(f"{number}", make()) for number in range(20)))
     finally:
-        await query(
-            "SET default_transaction_read_only = off", f"ALTER DATABASE {name} RESET default_transaction_read_only"
-        )
+        await query(*writable)
 
 
 async def test_missing_privilege(url: str, query: Query) -> None:

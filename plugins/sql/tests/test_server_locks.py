@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from plugins.sql.tests.harness import connected
@@ -103,3 +103,40 @@ async def test_locked_session_is_named(url: str, verb: str) -> None:
                 await calls[verb]()
         assert caught.value.session_id == "a"
         assert await store.read("a") == record
+
+
+@asynccontextmanager
+async def about_to_be_made(url: str, session_id: str) -> AsyncIterator[None]:
+    """Hold a row that a transaction of somebody else's has inserted and not yet committed."""
+    async with connected(url) as connection:
+        await connection.exec_driver_sql("BEGIN")
+        await connection.exec_driver_sql(
+            "INSERT INTO palaver_sessions (namespace, session_id, payload, version, expires_at, due_at) "
+            f"VALUES ('', '{session_id}', '', 'v', NULL, NULL)"
+        )
+        try:
+            yield
+        finally:
+            await connection.exec_driver_sql("ROLLBACK")
+
+
+@pytest.mark.parametrize("hold", [locked, about_to_be_made])
+@pytest.mark.parametrize("verb", ["write", "swap"])
+async def test_the_others_of_a_batch_are_saved(url: str, verb: str, hold: Callable[..., Any]) -> None:
+    """Whether a row is locked or about to be made by somebody: it is named, the others of the batch are saved."""
+    ids = [f"u{number}" for number in range(6)]
+    old, new = {each: make() for each in ids}, {each: make() for each in ids}
+    async with SQLSessionStore(url, timeout=2) as store:
+        await store.write_many([(each, old[each]) for each in ids if each != "u3" or hold is locked])
+        before = await store.read("u3")
+        async with hold(url, "u3"):
+            with pytest.raises(StoreUnavailableError, match="kept it locked for too long") as caught:
+                if verb == "write":
+                    await store.write_many(list(new.items()))
+                else:
+                    swaps: list[Swap] = [(each, new[each], old[each].version) for each in ids if each != "u3"]
+                    await store.swap_many([*swaps, ("u3", new["u3"], ABSENT if before is None else before.version)])
+            assert caught.value.session_id == "u3"
+            assert await store.read_many(ids) == [before if each == "u3" else new[each] for each in ids]
+        await store.write("u3", new["u3"])
+        assert await store.read("u3") == new["u3"]

@@ -9,6 +9,7 @@ from redis.exceptions import NoScriptError, RedisError, ResponseError
 
 from palaver.errors import StoreUnavailableError
 from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.places import Places
 from palaver_redis._connections import Command
 from palaver_redis._errors import explain, is_cut, mapped_errors
 
@@ -44,10 +45,7 @@ class Channel:
     def __init__(self, connections: Connections, shown: str, *, calls: int, timeout: float) -> None:
         self.shown = shown
         self._connections = connections
-        self._calls = calls
-        self._timeout = timeout
-        self._free = asyncio.Semaphore(calls)
-        self._is_silent = False
+        self._places = Places(calls, patience=timeout, store=shown)
 
     async def ask(self, commands: Sequence[Command]) -> list[Answer]:
         """Send what changes nothing; errors of the server are among the answers. Can be cancelled at once.
@@ -99,37 +97,15 @@ class Channel:
 
     async def close(self) -> None:
         """Wait for the calls that run, and close the connections."""
-        for _ in range(self._calls):
-            await self._free.acquire()
+        await self._places.drain()
         await self._connections.close()
 
     async def _take_turn(self, call: Callable[[], Awaitable[T]]) -> T:
-        if self._free.locked():
-            await self._wait_for_turn()
-        else:
-            await self._free.acquire()
-        try:
-            with mapped_errors(self.shown):
-                answer = await call()
-        except StoreUnavailableError:
-            self._is_silent = True
-            raise
-        finally:
-            self._free.release()
-        self._is_silent = False
-        return answer
+        return await self._places.run(lambda: self._mapped(call))
 
-    async def _wait_for_turn(self) -> None:
-        """Wait as long as calls are answered: behind a server that hangs, calls must not wait one after the other."""
-        while True:
-            try:
-                async with asyncio.timeout(self._timeout):
-                    await self._free.acquire()
-                    return
-            except TimeoutError as error:
-                if self._is_silent:
-                    reason = f"it did not answer the calls before this one, which has waited {self._timeout:g} seconds"
-                    raise StoreUnavailableError(reason, store=self.shown) from error
+    async def _mapped(self, call: Callable[[], Awaitable[T]]) -> T:
+        with mapped_errors(self.shown):
+            return await call()
 
     async def _run_script(
         self, run: _Run, script: Script, now: int, items: Sequence[tuple[bytes, tuple[Any, ...]]]

@@ -10,6 +10,7 @@ from sqlalchemy.exc import DBAPIError
 
 from palaver.errors import StoreClosedError
 from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.places import Places
 from palaver_sql._errors import mapped_errors
 from palaver_sql._schema import create_tables, has_tables
 
@@ -38,9 +39,9 @@ class Database:
     def __init__(self, dialect: Dialect) -> None:
         self._dialect = dialect
         self._connections = dialect.connect()
-        self._reading = asyncio.Semaphore(dialect.readers)
+        self._reading = Places(dialect.readers, patience=dialect.patience, store=dialect.location)
         # A writer of this process who waits here does not wait in the database, where a wait has its limit.
-        self._writing = asyncio.Semaphore(dialect.writers)
+        self._writing = Places(dialect.writers, patience=dialect.patience, store=dialect.location)
         self._running: set[asyncio.Future[Any]] = set()
         self._is_closing = False
 
@@ -53,13 +54,15 @@ class Database:
 
     async def read(self, work: Callable[[Connection], T]) -> T:
         """Do `work` that changes nothing; once more, when the connection was lost."""
-        async with self._reading:
-            return await mapped_errors(self._persist(work, lambda error: error.connection_invalidated), self._dialect)
+        return await self._reading.run(
+            lambda: mapped_errors(self._persist(work, lambda error: error.connection_invalidated), self._dialect)
+        )
 
     async def write(self, work: Callable[[Connection], T]) -> T:
         """Do `work`; again, when the database undid it because of others."""
-        async with self._writing:
-            return await mapped_errors(self._persist(work, self._dialect.may_repeat), self._dialect)
+        return await self._writing.run(
+            lambda: mapped_errors(self._persist(work, self._dialect.may_repeat), self._dialect)
+        )
 
     async def close(self) -> None:
         """Wait for what is running, and close all connections."""

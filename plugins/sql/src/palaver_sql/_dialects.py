@@ -60,6 +60,9 @@ class Dialect(Protocol):
     writers: int
     """How many units of work may write at the same time."""
 
+    patience: float
+    """For how many seconds an answer may be waited for."""
+
     quotes_data: bool
     """Whether the errors of the database may quote what is stored."""
 

@@ -69,6 +69,7 @@ _CHARSETS: Final = frozenset({"utf8mb4", "utf8mb3", "utf8"})
 # https://dev.mysql.com/doc/dev/mysql-server/latest/mysql__com_8h.html: SERVER_STATUS_NO_BACKSLASH_ESCAPES
 _NO_BACKSLASH_ESCAPES: Final = 0x200
 
+_READ_ONLY: Final = frozenset({1290, 1792, 1836})
 _DUPLICATE: Final = 1062
 _LOCKED: Final = 1205
 
@@ -127,6 +128,7 @@ class MySQL:
         if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write mysql: or mariadb:", option="url")
         self._timeouts = Timeouts(timeouts)
+        self.patience = self._timeouts.statement
         self.schema = choose_schema(schema, engine)
         self._client = load_client("asyncmy", "mysql")
         self._scheme = url.get_backend_name()
@@ -148,17 +150,18 @@ class MySQL:
         return (self._client.errors.MySQLError,)
 
     def connect(self) -> ServerConnections:
+        client = _Asyncmy(self.location)
         if self._engine is not None:
             # The schema is translated already.
             engine = self._engine.execution_options(schema_translate_map=None)
-            return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=False)
+            return ServerConnections(engine, self._timeouts, client, is_own=False)
         seconds = self._timeouts.statement
         # Less for a lock, where whole seconds allow it, so that the error says that it was one.
         locks = max(1, ceil(seconds) - 1)
         settings = _SETTINGS.format(locks=locks, exact=seconds, milliseconds=ceil(seconds * 1000))
         arguments = {"binary_prefix": True, "init_command": _SQL_MODE, **self._arguments}
-        engine = open_engine(self._url, lambda _: [_ISOLATION, settings], **arguments)
-        return ServerConnections(engine, self._timeouts, _Asyncmy(self.location), is_own=True)
+        engine = open_engine(self._url, client, lambda _: [_ISOLATION, settings], **arguments)
+        return ServerConnections(engine, self._timeouts, client, is_own=True)
 
     def prepare(self, connection: Connection) -> None:
         """Refuse connections on which values do not arrive as they are, and a server that takes small payloads only."""
@@ -233,6 +236,9 @@ class _Asyncmy:
     def is_ended(self, connection: Any) -> bool:
         # The second is not documented: without it, a connection that the server has closed is found out by its use.
         return not connection.connected or bool(getattr(connection, "_stream_broken", False))
+
+    def is_read_only(self, error: BaseException | None) -> bool:
+        return _number(error) in _READ_ONLY
 
     def abort(self, connection: Any) -> None:
         connection.close()

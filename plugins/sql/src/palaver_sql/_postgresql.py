@@ -68,6 +68,7 @@ _SETTINGS: Final = {
 _REPEATABLE: Final = frozenset({"40001", "40P01"})
 
 _LOCKED: Final = "55P03"
+_READ_ONLY: Final = "25006"
 
 _REASONS: Final = {
     "25006": "it is read-only",
@@ -116,6 +117,7 @@ class PostgreSQL:
         if name not in _CLIENTS:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write postgresql:", option="url")
         self._timeouts = Timeouts(timeouts)
+        self.patience = self._timeouts.statement
         self.schema = choose_schema(schema, engine)
         self._is_asyncpg = name == "asyncpg"
         self._client = load_client(*_CLIENTS[name])
@@ -151,7 +153,7 @@ class PostgreSQL:
         # Behind a pooler such as PgBouncer, the process that answers is not the one that greeted, and goes to another
         # program next, with our settings. There we set none: the server's own hold, as for a given engine.
         statement = f"SELECT {calls} WHERE pg_backend_pid() = "
-        engine = open_engine(self._url, lambda raw: [statement + str(client.pid(raw))], **self._arguments)
+        engine = open_engine(self._url, client, lambda raw: [statement + str(client.pid(raw))], **self._arguments)
         return ServerConnections(engine, self._timeouts, client, is_own=True)
 
     def prepare(self, connection: Connection) -> None:
@@ -201,7 +203,14 @@ class PostgreSQL:
             self._arguments["dsn"] = f"postgresql://?{urlencode(tls, doseq=True)}"
 
 
-class _Asyncpg:
+class _PostgreSQLClient:
+    """What both client libraries do alike."""
+
+    def is_read_only(self, error: BaseException | None) -> bool:
+        return _state(error) == _READ_ONLY
+
+
+class _Asyncpg(_PostgreSQLClient):
     def check(self, connection: Any) -> None:
         """All values go beside the statements: no setting gives them another meaning."""
 
@@ -215,7 +224,7 @@ class _Asyncpg:
         connection.terminate()
 
 
-class _Psycopg:
+class _Psycopg(_PostgreSQLClient):
     """Nobody listens to a connection that is not in use: only its socket knows that it has ended."""
 
     def __init__(self, location: str) -> None:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import ModuleType
 
-    from sqlalchemy import URL, Connection
+    from sqlalchemy import URL, Connection, ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from palaver.contract.record import Record
@@ -84,6 +84,10 @@ class Client(Protocol):
         """Tell whether the server has closed it, as far as that is known without asking."""
         ...
 
+    def is_read_only(self, error: BaseException | None) -> bool:
+        """Tell whether an error says that this connection may not write; another one may."""
+        ...
+
     def abort(self, connection: Any) -> None:
         """Close it at once, so that whoever waits for an answer gets an error."""
         ...
@@ -116,6 +120,8 @@ class ServerConnections:
             async with asyncio.timeout(limit + _GRACE):
                 return await connection.run_sync(work)
         except DBAPIError as error:
+            if not self._is_own and self._client.is_read_only(error.orig):
+                await connection.invalidate()
             if error.connection_invalidated and asyncio.get_running_loop().time() >= breaking.when():
                 raise TimeoutError from None
             raise
@@ -137,27 +143,38 @@ class ServerConnections:
         """Return a connection that is alive as far as can be known without asking the server."""
         async with asyncio.timeout(self._timeouts.connect):
             connection = await self._engine.connect()
-            while self._client.is_ended(_raw(connection)):
-                await connection.invalidate()
-                await connection.close()
+            while self._client.is_ended(_raw(connection)) or not (self._is_own or await self._is_ready(connection)):
+                await _drop(connection)
                 connection = await self._engine.connect()
-            return connection if self._is_own else await _autocommitting(connection)
+            return connection
+
+    async def _is_ready(self, connection: AsyncConnection) -> bool:
+        """Let each statement be a transaction of its own, until the connection is back in its pool.
+
+        Not left to the engine: it would talk to a connection before anybody can see that the server has closed it.
+
+        Returns:
+            False when it is found out only now that the server has closed it.
+        """
+        try:
+            await connection.execution_options(isolation_level="AUTOCOMMIT")
+        except BaseException as error:
+            if isinstance(error, DBAPIError) and (
+                error.connection_invalidated or self._client.is_ended(_raw(connection))
+            ):
+                return False
+            await _drop(connection)
+            raise
+        return True
 
 
-async def _autocommitting(connection: AsyncConnection) -> AsyncConnection:
-    """Let each statement be a transaction of its own, until the connection is back in its pool.
-
-    Not left to the engine: it would talk to a connection before anybody can see that the server has closed it.
-    """
-    try:
-        return await connection.execution_options(isolation_level="AUTOCOMMIT")
-    except BaseException:
-        await connection.invalidate()
-        await connection.close()
-        raise
+async def _drop(connection: AsyncConnection) -> None:
+    """Close a connection instead of giving it back to its pool."""
+    await connection.invalidate()
+    await connection.close()
 
 
-def open_engine(url: URL, settings: Callable[[Any], Iterable[str]], **connect_args: Any) -> AsyncEngine:
+def open_engine(url: URL, client: Client, settings: Callable[[Any], Iterable[str]], **connect_args: Any) -> AsyncEngine:
     """Return an engine whose connections begin with the settings for that connection; nothing is connected yet."""
     from sqlalchemy.ext.asyncio import create_async_engine
 
@@ -179,6 +196,13 @@ def open_engine(url: URL, settings: Callable[[Any], Iterable[str]], **connect_ar
             cursor.execute(setting)
         cursor.close()
         connection.commit()
+
+    @event.listens_for(engine.sync_engine, "handle_error")
+    def look(context: ExceptionContext) -> None:
+        # What was connected while the server did not write may stay so when it does, as on a replica that became the
+        # primary: the whole pool begins anew.
+        if client.is_read_only(context.original_exception):
+            context.is_disconnect = True
 
     return engine
 

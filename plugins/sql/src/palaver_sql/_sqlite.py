@@ -124,6 +124,7 @@ class SQLite:
         self._path = _path(url)
         self._mode = options.get("mode", "rwc")
         self._timeout = _seconds(timeouts.get("timeout", options.get("timeout", DEFAULT_TIMEOUT)))
+        self.patience = self._timeout
 
     @property
     def location(self) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from sqlalchemy import and_, bindparam, delete, or_, select, update
 from sqlalchemy.exc import DBAPIError
@@ -16,7 +16,7 @@ from palaver.errors import CorruptSessionError, InvalidSessionIdError, StoreUnav
 from palaver.toolkit.due import due_at
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from typing import TypeAlias
 
     from sqlalchemy import BindParameter, ColumnElement, Connection, Table, TextClause
@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     Swap: TypeAlias = tuple[str, Record, str | Absent]
 
 __all__ = ("PAGE_SIZE", "PIECE", "Page", "Statements", "chunks", "decide_swaps", "transaction")
+
+T = TypeVar("T")
 
 PIECE: Final = 1000
 """How many rows one statement removes at most, so that others can write in between."""
@@ -121,6 +123,15 @@ class Statements(ABC):
             if not self._is_locked(error):
                 raise
             raise self.locked(session_id) from None
+
+    def unless_locked(self, connection: Connection, work: Callable[[Connection], T]) -> T | None:
+        """Do `work`; return None when it has waited in vain for a lock, and nothing is done."""
+        try:
+            return work(connection)
+        except DBAPIError as error:
+            if not self._is_locked(error):
+                raise
+            return None
 
     def locked(self, session_id: str) -> StoreUnavailableError:
         """Return the error for a session that somebody else keeps locked."""

@@ -18,7 +18,7 @@ from palaver_sql._dialects import choose_dialect
 from palaver_sql._schema import sessions_table
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Callable, Sequence
+    from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 
     from sqlalchemy import URL, Connection
     from sqlalchemy.ext.asyncio import AsyncEngine
@@ -122,7 +122,7 @@ class SQLSessionStore(BatchSessionStore):
         if len(records) == 1:
             await self._write_one(next(iter(records)), lambda connection: self._statements.upsert(connection, records))
         elif records:
-            await database.write(lambda connection: self._statements.upsert(connection, records))
+            await self._write_all(database, records)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         database = self._require_open()
@@ -195,6 +195,32 @@ class SQLSessionStore(BatchSessionStore):
 
         return await self._require_open().write(alone)
 
+    async def _write_all(self, database: Database, records: Mapping[str, Record]) -> None:
+        """Write all together; if somebody has kept one locked for too long, each by itself."""
+
+        def together(connection: Connection) -> bool:
+            self._statements.upsert(connection, records)
+            return True
+
+        if await database.write(partial(self._statements.unless_locked, work=together)):
+            return
+        await self._each_alone(
+            (session_id, partial(self._statements.upsert, records={session_id: record}))
+            for session_id, record in records.items()
+        )
+
+    async def _each_alone(self, works: Iterable[tuple[str, Callable[[Connection], T]]]) -> list[T]:
+        """Do what concerns one session each, so that nobody waits for another's lock.
+
+        Raises:
+            StoreUnavailableError: one failed; the others are done. It names a session if it is only about that one.
+        """
+        done = await asyncio.gather(*(self._write_one(*each) for each in works), return_exceptions=True)
+        failures = [answer for answer in done if isinstance(answer, BaseException)]
+        if failures:
+            raise min(failures, key=lambda failure: getattr(failure, "session_id", None) is not None)
+        return [answer for answer in done if not isinstance(answer, BaseException)]
+
     async def _swap_all(self, database: Database, swaps: Sequence[Swap]) -> list[bool]:
         """Swap what nobody has locked at once, and the others as soon as they are free, for a short time."""
         answers: dict[int, bool] = {}
@@ -203,7 +229,11 @@ class SQLSessionStore(BatchSessionStore):
         end = loop.time() + _PATIENCE
         while True:
             chosen = [swap for _, swap in left]
-            found = await database.write(partial(self._statements.swap_free, swaps=chosen))
+            together = partial(self._statements.swap_free, swaps=chosen)
+            found = await database.write(partial(self._statements.unless_locked, work=together))
+            if found is None:
+                # As when somebody's transaction is about to make one of them.
+                return await self._swap_apart(swaps, left, answers)
             decided = zip(left, found, strict=True)
             answers.update((place, answer) for (place, _), answer in decided if answer is not None)
             left = [(place, swap) for place, swap in left if place not in answers]
@@ -212,6 +242,21 @@ class SQLSessionStore(BatchSessionStore):
             if loop.time() > end:
                 raise self._statements.locked(left[0][1][0])
             await asyncio.sleep(random.uniform(0, _PAUSE))  # noqa: S311  # no secret
+
+    async def _swap_apart(
+        self, swaps: Sequence[Swap], left: Sequence[tuple[int, Swap]], answers: dict[int, bool]
+    ) -> list[bool]:
+        """Swap what is left, the swaps of each session by themselves, in order."""
+        places: dict[str, list[int]] = {}
+        for place, swap in left:
+            places.setdefault(swap[0], []).append(place)
+        found = await self._each_alone(
+            (session_id, partial(self._statements.swap, swaps=[swaps[place] for place in own]))
+            for session_id, own in places.items()
+        )
+        for own, decided in zip(places.values(), found, strict=True):
+            answers.update(zip(own, decided, strict=True))
+        return [answers[place] for place in range(len(swaps))]
 
     async def _remove(self, piece: Callable[[Connection, int], int]) -> int:
         """Remove rows piece by piece, so that others can write in between; return how many."""
