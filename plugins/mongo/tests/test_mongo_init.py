@@ -6,11 +6,12 @@ import asyncio
 import subprocess
 import sys
 import traceback
-from contextlib import closing
+from contextlib import closing, suppress
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from pymongo.errors import OperationFailure
 
 from palaver import Record, StoreUnavailableError
 from palaver_mongo import MongoSessionStore
@@ -38,6 +39,20 @@ async def main(url, name, number):
 
 asyncio.run(main(*sys.argv[1:]))
 """
+
+
+_MAKES = ("find", "listCollections", "listIndexes", "createCollection", "createIndex")
+_SAVES = ("insert", "update")
+
+
+def _add_user(server: MongoServer, actions: tuple[str, ...]) -> None:
+    """Make the user `maker` anew, who may do these actions in the database of the sessions."""
+    privilege = {"resource": {"db": "palaver", "collection": ""}, "actions": list(actions)}
+    with closing(server.connect()) as client:
+        client.admin.command("createRole", f"maker{len(actions)}", privileges=[privilege], roles=[])
+        with suppress(OperationFailure):
+            client.admin.command("dropUser", "maker")
+        client.admin.command("createUser", "maker", pwd="making", roles=[f"maker{len(actions)}"])
 
 
 @pytest.fixture(scope="module")
@@ -218,6 +233,16 @@ async def test_user_who_may_only_read(guarded: MongoServer) -> None:
     """A user who may not write is told so when the store is opened, not at the first save."""
     message = await unavailable(f"mongodb://reader:reading@{guarded.address}/?authSource=admin")
     assert "the user may not do this; the role readWrite" in message
+
+
+@pytest.mark.parametrize(
+    ("allowed", "missing"), [((), "insert and update"), (("insert",), "insert and update"), (_SAVES, "remove")]
+)
+async def test_user_who_may_not_save(guarded: MongoServer, allowed: tuple[str, ...], missing: str) -> None:
+    """A user who may make the collection and its indexes, and not save in it, is told which right is missing."""
+    await asyncio.to_thread(_add_user, guarded, (*_MAKES, *allowed))
+    message = await unavailable(f"mongodb://maker:making@{guarded.address}/?authSource=admin")
+    assert f"the user may not {missing} in 'sessions'; the role readWrite" in message
 
 
 async def test_user_who_may_read_and_write(guarded: MongoServer) -> None:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final
 
-from pymongo.errors import OperationFailure
+from pymongo.errors import OperationFailure, WriteError
 
 from palaver.errors import StoreUnavailableError
 from palaver_mongo._documents import DUE_AT, EXPIRE_DATE
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Awaitable, Callable, Mapping
 
     from pymongo.asynchronous.collection import AsyncCollection
 
@@ -35,6 +35,13 @@ _SMALL_PAGES: Final = {"wiredTiger": {"configString": "leaf_page_max=8KB"}}
 # IndexOptionsConflict and IndexKeySpecsConflict.
 _INDEX_CONFLICTS: Final = frozenset({85, 86})
 
+_UNAUTHORIZED: Final = 13
+
+# No session has it: the ids of theirs are texts.
+_NOBODY: Final = {"_id": {"namespace": None, "id": None}}
+# It fails for every document, so that nothing is stored.
+_REFUSED: Final = [{"$set": {"expires_at": {"$toInt": "none"}}}]
+
 
 async def check_server(collection: AsyncCollection[Document], location: str) -> None:
     """Find a server, and see whether it is new enough.
@@ -57,6 +64,30 @@ async def prepare(collection: AsyncCollection[Document], location: str) -> None:
     await _check_options(collection, location)
     await _create_expiry_index(collection)
     await _create_purge_index(collection)
+    await _check_rights(collection, location)
+
+
+async def _check_rights(collection: AsyncCollection[Document], location: str) -> None:
+    """Find out now, and not at the first save, that the user may not save; changes nothing.
+
+    Raises:
+        StoreUnavailableError: a right is missing.
+    """
+    attempts: Mapping[str, Callable[[], Awaitable[object]]] = {
+        "insert and update": lambda: collection.update_one(_NOBODY, _REFUSED, upsert=True),
+        "remove": lambda: collection.delete_one(_NOBODY),
+    }
+    for rights, attempt in attempts.items():
+        try:
+            await attempt()
+        except WriteError:
+            continue  # the server refused the value, as it should, and not the user
+        except OperationFailure as error:
+            if error.code != _UNAUTHORIZED:
+                raise
+            reason = f"the user may not {rights} in {collection.name!r}; the role readWrite on the database allows it"
+            # Not from the error: it quotes the command.
+            raise StoreUnavailableError(reason, store=location) from None
 
 
 async def _create(collection: AsyncCollection[Document]) -> None:
