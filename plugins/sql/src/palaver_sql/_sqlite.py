@@ -60,8 +60,8 @@ _PRAGMAS: Final = (
     "PRAGMA synchronous = FULL",
     "PRAGMA fullfsync = ON",
     # The log may grow to 16 MB, not 4, before it is copied into the database: what is saved again meanwhile, as the
-    # sessions of busy conversations are, is copied once. With 32 MB, batches are a little faster still, but a small volume
-    # may be full before. A log that has grown further behind a long read is cut back.
+    # sessions of busy conversations are, is copied once. With 32 MB, batches are a little faster still, but a small
+    # volume may be full before. A log that has grown further behind a long read is cut back.
     "PRAGMA wal_autocheckpoint = 4000",
     f"PRAGMA journal_size_limit = {20 * 2**20}",
     # Each connection keeps up to 16 MB of pages, not 2.
