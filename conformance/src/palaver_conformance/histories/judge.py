@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from palaver.contract.record import Record
     from palaver_conformance.ground.ground import Ground
     from palaver_conformance.histories.history import History
-    from palaver_conformance.histories.linearizability import Verdict
+    from palaver_conformance.histories.linearizability import HistoryVerdict
 
 __all__ = ("judge",)
 
@@ -33,7 +33,7 @@ def judge(ground: Ground, history: History, *, initial: Mapping[str, Record] | N
             raise _violation(session_id, verdict)
 
 
-def _violation(session_id: str, verdict: Verdict) -> LawBroken:
+def _violation(session_id: str, verdict: HistoryVerdict) -> LawBroken:
     explanation = verdict.explanation
     broken = LawBroken(
         expected=f"one order of all calls on {session_id!a}, true to time, that explains every answer",

@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from palaver_conformance.histories.history import Answer, Call, History, Operation
     from palaver_conformance.histories.register import State
 
-__all__ = ("DEFAULT_BUDGET", "Explanation", "Judgement", "Verdict", "check", "check_all")
+__all__ = ("DEFAULT_BUDGET", "Explanation", "HistoryVerdict", "Judgement", "check", "check_all")
 
 DEFAULT_BUDGET: Final = 300_000
 """How many steps a search may take: a second or two."""
@@ -89,7 +89,7 @@ class Explanation:
 
 
 @dataclass(frozen=True, slots=True)
-class Verdict:
+class HistoryVerdict:
     """The judgement on the history of one session."""
 
     judgement: Judgement
@@ -102,7 +102,7 @@ class Verdict:
 
 def check_all(
     history: History, *, initial: Mapping[str, Record] | None = None, budget: int = DEFAULT_BUDGET
-) -> dict[str, Verdict]:
+) -> dict[str, HistoryVerdict]:
     """Judge the history of each session by itself.
 
     Args:
@@ -120,7 +120,7 @@ def check_all(
     }
 
 
-def check(history: History, *, initial: Record | None = None, budget: int = DEFAULT_BUDGET) -> Verdict:
+def check(history: History, *, initial: Record | None = None, budget: int = DEFAULT_BUDGET) -> HistoryVerdict:
     """Judge the history of one session.
 
     Args:
@@ -137,11 +137,11 @@ def check(history: History, *, initial: Record | None = None, budget: int = DEFA
     try:
         found = _is_linearizable(history, initial, allowance)
     except _UsedUpError:
-        return Verdict(Judgement.UNKNOWN, allowance.used)
+        return HistoryVerdict(Judgement.UNKNOWN, allowance.used)
     if found:
-        return Verdict(Judgement.OK, allowance.used)
+        return HistoryVerdict(Judgement.OK, allowance.used)
     explanation = _Explainer(history, initial, _Allowance(budget)).explain()
-    return Verdict(Judgement.VIOLATION, allowance.used, explanation)
+    return HistoryVerdict(Judgement.VIOLATION, allowance.used, explanation)
 
 
 # The search.

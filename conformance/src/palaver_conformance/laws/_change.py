@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from palaver_conformance.ground.traced import TracedStore
     from palaver_conformance.harness import Fails
 
-__all__ = ("Change", "failing", "verbs_on_a_session")
+__all__ = ("VerbTrial", "failing", "verbs_on_a_session")
 
 
 @asynccontextmanager
@@ -40,7 +40,7 @@ def verbs_on_a_session(ground: Ground) -> list[str]:
     return verbs + (["swap_many"] if declared.batch and declared.swap else [])
 
 
-class Change:
+class VerbTrial:
     """One verb on a session that has an old record; afterwards it has the old one or the new one."""
 
     def __init__(self, ground: Ground, verb: str, session_id: str) -> None:

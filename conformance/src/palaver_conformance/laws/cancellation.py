@@ -13,7 +13,7 @@ from palaver_conformance.histories.history import Recorder
 from palaver_conformance.histories.judge import judge
 from palaver_conformance.histories.workload import Client
 from palaver_conformance.instruments.interrupt import interrupt
-from palaver_conformance.laws._change import Change, verbs_on_a_session
+from palaver_conformance.laws._change import VerbTrial, verbs_on_a_session
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -37,7 +37,7 @@ async def old_or_new(ground: Ground) -> None:
     """A call that is cancelled at any of its awaits leaves the old record or the new one."""
     store = await ground.open()
 
-    async def check(case: Change, _: Interrupted) -> None:
+    async def check(case: VerbTrial, _: Interrupted) -> None:
         await case.expect_old_or_new(store)
 
     await _sweep(ground, store, check)
@@ -53,7 +53,7 @@ async def the_store_stays_usable(ground: Ground) -> None:
     """After a call was cancelled at any of its awaits, the next calls on the store get their own answers."""
     store = await ground.open()
 
-    async def check(case: Change, _: Interrupted) -> None:
+    async def check(case: VerbTrial, _: Interrupted) -> None:
         one, two = ground.record(b"one"), ground.record(b"two")
         await store.write("canary 1", one)
         await store.write("canary 2", two)
@@ -78,7 +78,7 @@ async def nothing_happens_late(ground: Ground) -> None:
     for is_destroyed in (False, True):
         after: dict[str, Record | None] = {}
 
-        async def check(case: Change, _: Interrupted) -> None:
+        async def check(case: VerbTrial, _: Interrupted) -> None:
             newer = None if is_destroyed else ground.record(b"newer")  # noqa: B023  # called within this round
             await (store.destroy(case.session_id) if newer is None else store.write(case.session_id, newer))
             after[case.session_id] = newer  # noqa: B023
@@ -95,7 +95,7 @@ async def cancellation_is_passed_on(ground: Ground) -> None:
     """A task whose call is cancelled ends cancelled: nothing swallows it or makes another error of it."""
     store = await ground.open()
 
-    async def check(case: Change, outcome: Interrupted) -> None:
+    async def check(case: VerbTrial, outcome: Interrupted) -> None:
         if outcome.was_cancelled and not isinstance(outcome.error, asyncio.CancelledError):
             got = describe(outcome.answer) if outcome.error is None else describe(outcome.error)
             raise LawBroken(
@@ -110,7 +110,7 @@ async def at_any_moment(ground: Ground) -> None:
     """A call that is cancelled at any moment, waiting for the medium, leaves old or new and the store usable."""
     store = await ground.open()
 
-    async def check(case: Change, _: Interrupted | None) -> None:
+    async def check(case: VerbTrial, _: Interrupted | None) -> None:
         await case.expect_old_or_new(store)
         canary = ground.record(b"canary")
         await store.write("canary", canary)
@@ -206,11 +206,11 @@ async def _until_all_end(ground: Ground, tasks: list[asyncio.Task[None]]) -> Non
         task.result()
 
 
-async def _sweep(ground: Ground, store: TracedStore, check: Callable[[Change, Interrupted], Any]) -> None:
+async def _sweep(ground: Ground, store: TracedStore, check: Callable[[VerbTrial, Interrupted], Any]) -> None:
     """Cancel every verb at its first await, at its second one, and so on until it has no more."""
     for verb in verbs_on_a_session(ground):
         for at in range(1, _MOST_AWAITS):
-            case = Change(ground, verb, f"{verb} {at}")
+            case = VerbTrial(ground, verb, f"{verb} {at}")
             await store.write(case.session_id, case.old)
             outcome = await _interrupted(ground, store, verb, case.arguments, at)
             ground.events["cancelled calls"] += outcome.was_cancelled
@@ -238,7 +238,7 @@ async def _interrupted(
     return outcome
 
 
-async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[[Change, Any], Any]) -> None:
+async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[[VerbTrial, Any], Any]) -> None:
     """Cancel calls after some turns of the loop, or some tenths of a millisecond."""
     verbs = (
         ["write", "write", "destroy", "read"]
@@ -246,7 +246,7 @@ async def _cancel_at_random(ground: Ground, store: TracedStore, check: Callable[
         + ["touch"] * ground.capabilities.touch
     )
     for number in ground.cases(range(3 * ground.profile.generated), at_least=36):
-        case = Change(ground, verbs[number % len(verbs)], f"random {number}")
+        case = VerbTrial(ground, verbs[number % len(verbs)], f"random {number}")
         await store.write(case.session_id, case.old)
         task = asyncio.ensure_future(getattr(store.inner, case.verb)(*case.arguments))
         await asyncio.sleep(_DELAYS[number // len(verbs) % len(_DELAYS)])

@@ -17,7 +17,7 @@ from palaver.errors import (
 from palaver_conformance.ground.law import law
 from palaver_conformance.ground.verdicts import LawBroken, NotRun
 from palaver_conformance.harness import Corrupts, Fails, Unusable
-from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
+from palaver_conformance.laws._change import VerbTrial, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared, declared_verbs
 
 if TYPE_CHECKING:
@@ -232,7 +232,7 @@ async def damage_stays_where_it_is(ground: Ground) -> None:
 async def a_medium_that_fails(ground: Ground) -> None:
     """A medium that fails is StoreUnavailableError for every verb, never "no session"; once mended, all is there."""
     store = await ground.open()
-    changes = [Change(ground, verb, f"of {verb}") for verb in verbs_on_a_session(ground)]
+    changes = [VerbTrial(ground, verb, f"of {verb}") for verb in verbs_on_a_session(ground)]
     for change in changes:
         await store.write(change.session_id, change.old)
     async with failing(ground):

@@ -13,7 +13,7 @@ from palaver_conformance.ground.payloads import random_bytes
 from palaver_conformance.ground.steps import describe
 from palaver_conformance.ground.verdicts import LawBroken
 from palaver_conformance.instruments.proxy import Proxy
-from palaver_conformance.laws._change import Change, verbs_on_a_session
+from palaver_conformance.laws._change import VerbTrial, verbs_on_a_session
 from palaver_conformance.laws._verbs import declared_verbs
 
 if TYPE_CHECKING:
@@ -249,7 +249,7 @@ async def acknowledged_through_a_cut(ground: Ground) -> None:
     async with _through_proxy(ground) as (store, proxy):
         for number in range(2):
             for verb in verbs_on_a_session(ground):
-                change = Change(ground, verb, f"of {verb} {number}")
+                change = VerbTrial(ground, verb, f"of {verb} {number}")
                 await store.write(change.session_id, change.old)
                 await (proxy.reset() if number else proxy.cut())
                 has_answered = await _change_or_raise(ground, store, change)
@@ -259,7 +259,7 @@ async def acknowledged_through_a_cut(ground: Ground) -> None:
                     await store.expect(change.session_id, change.new)
 
 
-async def _change_or_raise(ground: Ground, store: TracedStore, change: Change) -> bool:
+async def _change_or_raise(ground: Ground, store: TracedStore, change: VerbTrial) -> bool:
     try:
         answer = await store.call(change.verb, *change.arguments)
     except StoreUnavailableError:

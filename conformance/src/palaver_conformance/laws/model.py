@@ -13,7 +13,7 @@ from palaver_conformance.model.walk import IDS, minimise, random_operations, rep
 
 if TYPE_CHECKING:
     from palaver_conformance.ground.ground import Ground
-    from palaver_conformance.model.stage import Operation
+    from palaver_conformance.model.stage import Action
 
 _EVERYTHING = (
     "READ-01", "READ-02", "READ-03", "WRITE-01", "DESTROY-01", "EXPIRY-01", "ID-01", "NAMESPACE-01", "VALUE-01",
@@ -41,7 +41,7 @@ async def long_walk(ground: Ground) -> None:
     operations = random_operations(ground.random, ground.profile.walk_steps, ids, ground.capabilities)
     stage = Stage(ground)
     await stage.open()
-    done: list[Operation] = []
+    done: list[Action] = []
     try:
         for operation in ground.cases(operations, at_least=400):
             done.append(operation)
@@ -53,7 +53,7 @@ async def long_walk(ground: Ground) -> None:
     _expect_no_vacuity(ground)
 
 
-async def _shortest(ground: Ground, operations: list[Operation], found: LawBroken) -> LawBroken:
+async def _shortest(ground: Ground, operations: list[Action], found: LawBroken) -> LawBroken:
     """Shorten a failure; one that does not come again is shown as it was."""
     again = await replay(ground, operations)
     return found if again is None else await minimise(ground, operations, again)

@@ -21,7 +21,7 @@ from palaver_conformance.ground.payloads import random_bytes
 from palaver_conformance.ground.verdicts import NotRun
 from palaver_conformance.harness import Corrupts, Fails, Unusable
 from palaver_conformance.instruments.blocking import blocking_calls, longest_stall
-from palaver_conformance.laws._change import Change, failing, verbs_on_a_session
+from palaver_conformance.laws._change import VerbTrial, failing, verbs_on_a_session
 from palaver_conformance.laws._verbs import call_declared
 
 if TYPE_CHECKING:
@@ -366,7 +366,7 @@ async def _go_wrong(ground: Ground, store: TracedStore) -> None:
     if ground.capabilities.swap:
         await store.swap("a", ground.record(), ABSENT)
     for verb in verbs_on_a_session(ground):
-        task = asyncio.ensure_future(getattr(store.inner, verb)(*Change(ground, verb, "b").arguments))
+        task = asyncio.ensure_future(getattr(store.inner, verb)(*VerbTrial(ground, verb, "b").arguments))
         await asyncio.sleep(0)
         task.cancel()
         await asyncio.wait([task])

@@ -18,7 +18,7 @@ from hypothesis.stateful import (
 )
 
 from palaver_conformance.ground.verdicts import LawBroken
-from palaver_conformance.model.stage import Operation, Stage, WriteItem
+from palaver_conformance.model.stage import Action, Stage, WriteItem
 from palaver_conformance.model.walk import CLOCK_MOVES, EXPECTED, IDS, LIVES, PAYLOADS
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ class Finding:
         self.is_enough = False
         """Whether there was no failure in all the time."""
         self.broken: BaseException | None = None
-        self.operations: list[Operation] = []
+        self.operations: list[Action] = []
 
 
 class StoreMachine(RuleBasedStateMachine):
@@ -68,7 +68,7 @@ class StoreMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self._runner = asyncio.Runner()
-        self._operations: list[Operation] = []
+        self._operations: list[Action] = []
         self._turn = 0
         # A failure is looked for once; a run that comes after it does nothing.
         self._is_idle = self.finding.broken is not None
@@ -97,36 +97,36 @@ class StoreMachine(RuleBasedStateMachine):
     def write(self, store: int, item: WriteItem) -> None:
         """Write."""
         if self._fits(item):
-            self._perform(Operation("write", store, items=(item,)))
+            self._perform(Action("write", store, items=(item,)))
 
     @rule(store=_STORES, session_id=_IDS)
     def read(self, store: int, session_id: str) -> None:
         """Read."""
-        self._perform(Operation("read", store, ids=(session_id,)))
+        self._perform(Action("read", store, ids=(session_id,)))
 
     @rule(store=_STORES, session_id=_IDS)
     def destroy(self, store: int, session_id: str) -> None:
         """Destroy."""
-        self._perform(Operation("destroy", store, ids=(session_id,)))
+        self._perform(Action("destroy", store, ids=(session_id,)))
 
     @precondition(lambda self: self._declares("swap"))
     @rule(store=_STORES, item=_ITEMS)
     def swap(self, store: int, item: WriteItem) -> None:
         """Swap."""
         if self._fits(item):
-            self._perform(Operation("swap", store, items=(item,)))
+            self._perform(Action("swap", store, items=(item,)))
 
     @precondition(lambda self: self._declares("swap"))
     @rule(store=_STORES, item=_ITEMS)
     def remove(self, store: int, item: WriteItem) -> None:
         """Remove."""
-        self._perform(Operation("remove", store, items=(item,)))
+        self._perform(Action("remove", store, items=(item,)))
 
     @precondition(lambda self: self._declares("touch"))
     @rule(store=_STORES, session_id=_IDS, lives=_LIVES)
     def touch(self, store: int, session_id: str, lives: int | None) -> None:
         """Touch."""
-        self._perform(Operation("touch", store, ids=(session_id,), lives=lives))
+        self._perform(Action("touch", store, ids=(session_id,), lives=lives))
 
     @rule(store=_STORES, session_id=_IDS, work=_WORK)
     def work_on_one(self, store: int, session_id: str, work: list[tuple[str, WriteItem]]) -> None:
@@ -134,66 +134,66 @@ class StoreMachine(RuleBasedStateMachine):
         for verb, item in work:
             if (verb == "touch" or self._fits(item)) and getattr(self.ground.capabilities, verb, True):
                 own = replace(item, session_id=session_id)
-                self._perform(Operation(verb, store, ids=(session_id,), items=(own,), lives=item.lives))
+                self._perform(Action(verb, store, ids=(session_id,), items=(own,), lives=item.lives))
 
     @precondition(lambda self: self._declares("batch"))
     @rule(store=_STORES, ids=_MANY_IDS)
     def read_many(self, store: int, ids: tuple[str, ...]) -> None:
         """Read a batch."""
-        self._perform(Operation("read_many", store, ids=ids))
+        self._perform(Action("read_many", store, ids=ids))
 
     @precondition(lambda self: self._declares("batch"))
     @rule(verb=st.sampled_from(["write_many", "swap_many"]), store=_STORES, items=_MANY_ITEMS)
     def change_many(self, verb: str, store: int, items: tuple[WriteItem, ...]) -> None:
         """Write or swap a batch."""
-        self._perform(Operation(verb, store, items=tuple(item for item in items if self._fits(item))))
+        self._perform(Action(verb, store, items=tuple(item for item in items if self._fits(item))))
 
     @precondition(lambda self: self._declares("scan"))
     @rule(store=_STORES, prefix=st.sampled_from(["", "a", "session:1", "*"]))
     def scan(self, store: int, prefix: str) -> None:
         """Scan."""
-        self._perform(Operation("scan", store, text=prefix))
+        self._perform(Action("scan", store, text=prefix))
 
     @precondition(lambda self: self._declares("scan"))
     @rule(store=_STORES, ids=_MANY_IDS, items=_MANY_ITEMS)
     def scan_and_change(self, store: int, ids: tuple[str, ...], items: tuple[WriteItem, ...]) -> None:
         """Scan while sessions come and go."""
         fitting = tuple(item for item in items if self._fits(item))
-        self._perform(Operation("scan_and_change", store, ids=ids, items=fitting))
+        self._perform(Action("scan_and_change", store, ids=ids, items=fitting))
 
     @precondition(lambda self: self._declares("purge"))
     @rule(store=_STORES)
     def purge(self, store: int) -> None:
         """Purge."""
-        self._perform(Operation("purge", store))
+        self._perform(Action("purge", store))
 
     @precondition(lambda self: self._declares("clear") and self._turn % _SELDOM == 0)
     @rule(store=_STORES)
     def clear(self, store: int) -> None:
         """Clear, now and then only: it leaves nothing to be wrong about."""
-        self._perform(Operation("clear", store))
+        self._perform(Action("clear", store))
 
     @precondition(lambda self: bool(self._undeclared) and self._turn % _SELDOM == 1)
     @rule(data=st.data(), store=_STORES, item=_ITEMS)
     def ask_in_vain(self, data: st.DataObject, store: int, item: WriteItem) -> None:
         """Call a verb that is not declared."""
         verb = data.draw(st.sampled_from(self._undeclared))
-        self._perform(Operation(verb, store, ids=(item.session_id,), items=(item,)))
+        self._perform(Action(verb, store, ids=(item.session_id,), items=(item,)))
 
     @rule(moves=st.sampled_from(CLOCK_MOVES))
     def clock(self, moves: int) -> None:
         """Move the clock, forwards or backwards."""
-        self._perform(Operation("clock", lives=moves))
+        self._perform(Action("clock", lives=moves))
 
     @rule(store=_STORES, offset=st.sampled_from([-1, 0, 0, 1]))
     def deadline(self, store: int, offset: int) -> None:
         """Move the clock to the next expiry, or just before or after it."""
-        self._perform(Operation("deadline", store, lives=offset))
+        self._perform(Action("deadline", store, lives=offset))
 
     @rule(store=_STORES)
     def reopen(self, store: int) -> None:
         """Close a store and open it again."""
-        self._perform(Operation("reopen", store))
+        self._perform(Action("reopen", store))
 
     @invariant()
     def the_loop_is_ours(self) -> None:
@@ -225,7 +225,7 @@ class StoreMachine(RuleBasedStateMachine):
         remove = [] if self._declares("swap") else ["remove"]
         return [*(verb for verb in verbs if not self._declares(verb)), *remove, *batch]
 
-    def _perform(self, operation: Operation) -> None:
+    def _perform(self, operation: Action) -> None:
         # Counted also when idle: what Hypothesis draws may depend on nothing else.
         self._turn += 1
         if not self._is_idle:

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from palaver_conformance.ground.ground import Ground
     from palaver_conformance.ground.traced import TracedStore
 
-__all__ = ("NAMESPACES", "Operation", "Stage", "WriteItem")
+__all__ = ("NAMESPACES", "Action", "Stage", "WriteItem")
 
 NAMESPACES: Final = ("one", "two")
 
@@ -34,7 +34,7 @@ class WriteItem:
 
 
 @dataclass(frozen=True)
-class Operation:
+class Action:
     """One thing to do; plain data, so that a shorter list of them can be tried again."""
 
     verb: str
@@ -64,7 +64,7 @@ class Stage:
             for _ in range(2 if self.declared.shared else 1):
                 self._stores.append(await self.ground.open(namespace=namespace))
 
-    async def perform(self, operation: Operation) -> None:
+    async def perform(self, operation: Action) -> None:
         """Do one operation on a store and on the model, and compare."""
         self.ground.beat()
         await getattr(self, f"_{operation.verb}")(self._stores[operation.store % len(self._stores)], operation)
@@ -75,21 +75,21 @@ class Stage:
             for session_id in sorted({session_id for session_id, _ in self._former_ids(store)}):
                 await self._compare(store, session_id)
             if self.declared.scan:
-                await self._scan(store, Operation("scan"))
+                await self._scan(store, Action("scan"))
 
     # The verbs.
 
-    async def _read(self, store: TracedStore, operation: Operation) -> None:
+    async def _read(self, store: TracedStore, operation: Action) -> None:
         for session_id in operation.ids[:1]:
             await self._compare(store, session_id)
 
-    async def _write(self, store: TracedStore, operation: Operation) -> None:
+    async def _write(self, store: TracedStore, operation: Action) -> None:
         item = operation.items[0]
         record = self._record(item)
         await store.write(item.session_id, record)
         self._put(store, item.session_id, record)
 
-    async def _destroy(self, store: TracedStore, operation: Operation) -> None:
+    async def _destroy(self, store: TracedStore, operation: Action) -> None:
         session_id = operation.ids[0]
         if self._live(store, session_id) is None:
             self._count("destroyed nothing")
@@ -97,7 +97,7 @@ class Stage:
         self._model(store).drop(session_id)
         await self._compare(store, session_id)
 
-    async def _swap(self, store: TracedStore, operation: Operation) -> None:
+    async def _swap(self, store: TracedStore, operation: Action) -> None:
         item = operation.items[0]
         if not self.declared.swap:
             await self._refused(store, "swap", item.session_id, self._record(item), ABSENT)
@@ -107,7 +107,7 @@ class Stage:
         wins = self._decide(store, *swap)
         self.ground.equal(await store.swap(*swap), wins, "swap to answer", item.session_id)
 
-    async def _remove(self, store: TracedStore, operation: Operation) -> None:
+    async def _remove(self, store: TracedStore, operation: Action) -> None:
         item = operation.items[0]
         session_id = item.session_id
         if not self.declared.swap:
@@ -122,7 +122,7 @@ class Stage:
         if is_removed:
             self._model(store).drop(session_id)
 
-    async def _touch(self, store: TracedStore, operation: Operation) -> None:
+    async def _touch(self, store: TracedStore, operation: Action) -> None:
         session_id = operation.ids[0]
         expires_at = self._expiry(operation.lives)
         if not self.declared.touch:
@@ -134,7 +134,7 @@ class Stage:
         if live is not None:
             self._put(store, session_id, Record(live.payload, live.version, expires_at))
 
-    async def _read_many(self, store: TracedStore, operation: Operation) -> None:
+    async def _read_many(self, store: TracedStore, operation: Action) -> None:
         if not self.declared.batch:
             await self._refused(store, "read_many", list(operation.ids))
             return
@@ -142,7 +142,7 @@ class Stage:
         for session_id, answer in zip(operation.ids, answers, strict=True):
             self._compare_answer(store, session_id, answer)
 
-    async def _write_many(self, store: TracedStore, operation: Operation) -> None:
+    async def _write_many(self, store: TracedStore, operation: Action) -> None:
         items = [(item.session_id, self._record(item)) for item in operation.items]
         if not self.declared.batch:
             await self._refused(store, "write_many", items)
@@ -152,7 +152,7 @@ class Stage:
             self._put(store, session_id, record)
         self._count("batches")
 
-    async def _swap_many(self, store: TracedStore, operation: Operation) -> None:
+    async def _swap_many(self, store: TracedStore, operation: Action) -> None:
         if not (self.declared.batch and self.declared.swap):
             items = [(item.session_id, self._record(item), ABSENT) for item in operation.items]
             await self._refused(store, "swap_many", items)
@@ -167,20 +167,20 @@ class Stage:
         self.ground.equal(got, answers, "swap_many to answer", *(item.session_id for item in operation.items))
         self._count("batches")
 
-    async def _scan(self, store: TracedStore, operation: Operation) -> None:
+    async def _scan(self, store: TracedStore, operation: Action) -> None:
         if not self.declared.scan:
             await self._refused(store, "scan")
             return
         self._compare_scan(store, await store.scan_all(operation.text), operation.text)
 
-    async def _scan_and_change(self, store: TracedStore, operation: Operation) -> None:
+    async def _scan_and_change(self, store: TracedStore, operation: Action) -> None:
         """Scan, and meanwhile write or destroy what the operation names."""
         if not self.declared.scan:
             return
         changing = {*operation.ids, *(item.session_id for item in operation.items)}
         stable = {each for each in self._model(store).all_live(self._now) if each not in changing}
-        changes = [Operation("destroy", operation.store, ids=(session_id,)) for session_id in operation.ids]
-        changes += [Operation("write", operation.store, items=(item,)) for item in operation.items]
+        changes = [Action("destroy", operation.store, ids=(session_id,)) for session_id in operation.ids]
+        changes += [Action("write", operation.store, items=(item,)) for item in operation.items]
         seen = []
         async for session_id in store.scan():
             seen.append(session_id)
@@ -193,7 +193,7 @@ class Stage:
             self.ground.equal(seen.count(session_id), 1, f"scan to show {session_id!a} this many times:", session_id)
         self.ground.equal(len(seen), len(set(seen)), "scan to show each id once:")
 
-    async def _purge(self, store: TracedStore, _: Operation) -> None:
+    async def _purge(self, store: TracedStore, _: Action) -> None:
         if not self.declared.purge:
             await self._refused(store, "purge")
             return
@@ -206,7 +206,7 @@ class Stage:
         for session_id in dead:
             model.drop(session_id)
 
-    async def _clear(self, store: TracedStore, _: Operation) -> None:
+    async def _clear(self, store: TracedStore, _: Action) -> None:
         if not self.declared.clear:
             await self._refused(store, "clear")
             return
@@ -219,21 +219,21 @@ class Stage:
         model.drop_all()
         self._count("clears")
 
-    async def _clock(self, _: TracedStore, operation: Operation) -> None:
+    async def _clock(self, _: TracedStore, operation: Action) -> None:
         before = self._all_live()
         self.ground.advance(operation.lives or 0)
         for model in self._models.values():
             model.see(self._now)
         self.ground.events["expiries"] += before - self._all_live()
 
-    async def _deadline(self, store: TracedStore, operation: Operation) -> None:
+    async def _deadline(self, store: TracedStore, operation: Action) -> None:
         """Move the clock to the next expiry, or a little before or after it."""
         live = self._model(store).all_live(self._now).values()
         instants = [record.expires_at for record in live if record.expires_at is not None]
         if instants:
-            await self._clock(store, Operation("clock", lives=min(instants) - self._now + (operation.lives or 0)))
+            await self._clock(store, Action("clock", lives=min(instants) - self._now + (operation.lives or 0)))
 
-    async def _reopen(self, store: TracedStore, _: Operation) -> None:
+    async def _reopen(self, store: TracedStore, _: Action) -> None:
         await store.close()
         await store.init()
         self._count("reopened")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from palaver.errors import PalaverError
 from palaver_conformance.ground.verdicts import LawBroken
-from palaver_conformance.model.stage import Operation, Stage, WriteItem
+from palaver_conformance.model.stage import Action, Stage, WriteItem
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -31,7 +31,7 @@ _VERBS: Final = {
 }  # fmt: skip
 
 
-def random_operations(random: Random, count: int, ids: Sequence[str], declared: Capabilities) -> list[Operation]:
+def random_operations(random: Random, count: int, ids: Sequence[str], declared: Capabilities) -> list[Action]:
     """Make so many operations; what is not declared is asked for now and then, too."""
     weights = {verb: weight if _is_declared(verb, declared) else 0.2 for verb, weight in _VERBS.items()}
     verbs = random.choices(list(weights), list(weights.values()), k=count)
@@ -51,10 +51,10 @@ def _is_declared(verb: str, declared: Capabilities) -> bool:
     return all(getattr(declared, need, True) for need in needs.get(verb, (verb,)))
 
 
-def _operation(random: Random, verb: str, ids: Sequence[str], payloads: Sequence[bytes]) -> Operation:
+def _operation(random: Random, verb: str, ids: Sequence[str], payloads: Sequence[bytes]) -> Action:
     many = 1 if verb in ("read", "write", "destroy", "swap", "remove", "touch") else random.randrange(1, 6)
     lives = random.choice(CLOCK_MOVES) if verb == "clock" else random.choice(LIVES)
-    return Operation(
+    return Action(
         verb,
         store=random.randrange(4),
         ids=tuple(random.choices(ids, k=many)),
@@ -68,7 +68,7 @@ def _item(random: Random, ids: Sequence[str], payloads: Sequence[bytes]) -> Writ
     return WriteItem(random.choice(ids), random.choice(payloads), random.choice(LIVES), random.choice(EXPECTED))
 
 
-async def replay(ground: Ground, operations: Sequence[Operation]) -> LawBroken | None:
+async def replay(ground: Ground, operations: Sequence[Action]) -> LawBroken | None:
     """Do the operations on a new location and return how they fail, if they do."""
     ground.move()
     ground.steps.clear()
@@ -90,7 +90,7 @@ def _with_steps(ground: Ground, broken: LawBroken) -> LawBroken:
     return broken
 
 
-async def minimise(ground: Ground, operations: list[Operation], found: LawBroken) -> LawBroken:
+async def minimise(ground: Ground, operations: list[Action], found: LawBroken) -> LawBroken:
     """Leave out whatever is not needed for a failure, for as long as the profile allows."""
     deadline = time.monotonic() + ground.profile.minimise_seconds
     operations = list(operations)

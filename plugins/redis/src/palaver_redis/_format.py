@@ -5,6 +5,9 @@
 
 With the default codec both are JSON, so that `jq` reads them. The first number is that of the format. The scripts in
 `_scripts.py` know the first line, too.
+
+The key has an expiry of the server's own besides, which only collects garbage: whether a session is live, the injected
+clock says.
 """
 
 from __future__ import annotations
@@ -19,10 +22,27 @@ from palaver.errors import CorruptSessionError
 if TYPE_CHECKING:
     from palaver.contract.record import Absent
 
-__all__ = ("MAX_HEADER_BYTES", "decode_record", "encode_record", "encode_version", "expiry_text")
+__all__ = (
+    "GONE_ALREADY",
+    "MAX_HEADER_BYTES",
+    "decode_record",
+    "encode_record",
+    "encode_version",
+    "expiry_text",
+    "time_to_live",
+)
 
 MAX_HEADER_BYTES: Final = 4096
 """What is left for the first line when a payload is as large as it may be."""
+
+GONE_ALREADY: Final = 0
+
+_MARGIN: Final = 60 * 60 * 1000
+"""How much longer than a session its key lives, in milliseconds, so that no session vanishes early where clocks differ
+or one is set back."""
+
+_LONGEST: Final = 10**15
+"""Far more than anybody waits for; a sum with the server's time stays below 64 bits."""
 
 _HEADER: Final = re.compile(rb'\{"palaver":1,"expires_at":(null|-?[0-9]+),"version":("[^\n]*")\}\n')
 
@@ -67,3 +87,15 @@ def _decode_version(text: bytes) -> str:
     bare = text[1:-1]
     version: str = bare.decode() if bare.isalnum() else json.loads(text)
     return version
+
+
+def time_to_live(expires_at: int | None, now: int) -> int | None:
+    """Return how many milliseconds a key shall live: None is for ever, `GONE_ALREADY` is not at all.
+
+    A duration, not an instant: the server's clock may show another time than the injected one.
+    """
+    if expires_at is None:
+        return None
+    if expires_at <= now:
+        return GONE_ALREADY
+    return min(expires_at - now + _MARGIN, _LONGEST)

@@ -21,8 +21,15 @@ from palaver_redis._clients import Timeouts, check_client, connect, describe
 from palaver_redis._connections import Command
 from palaver_redis._errors import mapped_errors
 from palaver_redis._eviction import EvictionWatch
-from palaver_redis._expiry import GONE_ALREADY, time_to_live
-from palaver_redis._format import MAX_HEADER_BYTES, decode_record, encode_record, encode_version, expiry_text
+from palaver_redis._format import (
+    GONE_ALREADY,
+    MAX_HEADER_BYTES,
+    decode_record,
+    encode_record,
+    encode_version,
+    expiry_text,
+    time_to_live,
+)
 from palaver_redis._keys import Keys
 from palaver_redis._location import Location, parse_url
 from palaver_redis._readiness import check_server

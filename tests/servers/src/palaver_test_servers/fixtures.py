@@ -8,6 +8,7 @@ these fixtures has the mark `server`.
 from __future__ import annotations
 
 import os
+from importlib import import_module
 from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import pytest
@@ -16,11 +17,6 @@ from palaver_test_servers.server import ServerMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-
-    from palaver_test_servers.mariadb import MariaDBServer
-    from palaver_test_servers.mongo import MongoReplicaSet, MongoServer
-    from palaver_test_servers.postgres import PostgresServer
-    from palaver_test_servers.redis import RedisCluster, RedisSentinel, RedisServer
 
 __all__ = (
     "mariadb_server",
@@ -80,81 +76,44 @@ def running(start: Callable[[], ServerT]) -> Iterator[ServerT]:
         server.stop()
 
 
-@pytest.fixture(scope="session")
-def mongo_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoServer]:
-    """A MongoDB server."""
-    from palaver_test_servers.mongo import MongoServer
+def _server(kind: str) -> Callable[[pytest.TempPathFactory], Iterator[Stoppable]]:
+    """Make the fixture of a kind of server, as `module:Class`; its module is imported when a test needs it."""
+    module, _, name = kind.partition(":")
 
-    yield from running(MongoServer(tmp_path_factory.mktemp("mongo")).start)
+    @pytest.fixture(scope="session")
+    def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stoppable]:
+        make = getattr(import_module(f"palaver_test_servers.{module}"), name)
+        yield from running(make(tmp_path_factory.mktemp(name)).start)
 
-
-@pytest.fixture(scope="session")
-def mongodb_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a MongoDB server: yours, in `PALAVER_MONGODB_URL`, or one that is started."""
-    return url_from_environment("PALAVER_MONGODB_URL") or request.getfixturevalue("mongo_server").url
+    return server
 
 
-@pytest.fixture(scope="session")
-def mongo_replica_set(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MongoReplicaSet]:
-    """A MongoDB replica set of three servers."""
-    from palaver_test_servers.mongo import MongoReplicaSet
+def _url(variable: str, server: str) -> Callable[[pytest.FixtureRequest], str]:
+    """Make the fixture of a URL: that of your server, in an environment variable, or of one that is started."""
 
-    yield from running(MongoReplicaSet(tmp_path_factory.mktemp("mongo-set")).start)
+    @pytest.fixture(scope="session")
+    def url(request: pytest.FixtureRequest) -> str:
+        return url_from_environment(variable) or request.getfixturevalue(server).url
 
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    """A Redis server."""
-    from palaver_test_servers.redis import RedisServer
-
-    yield from running(RedisServer(tmp_path_factory.mktemp("redis")).start)
+    return url
 
 
-@pytest.fixture(scope="session")
-def redis_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a Redis server: yours, in `PALAVER_REDIS_URL`, or one that is started."""
-    return url_from_environment("PALAVER_REDIS_URL") or request.getfixturevalue("redis_server").url
+mongo_server = _server("mongo:MongoServer")
+"""A `MongoServer`."""
+mongo_replica_set = _server("mongo:MongoReplicaSet")
+"""A `MongoReplicaSet` of three servers."""
+redis_server = _server("redis:RedisServer")
+"""A `RedisServer`."""
+redis_cluster = _server("redis:RedisCluster")
+"""A `RedisCluster` of three servers."""
+redis_sentinel = _server("redis:RedisSentinel")
+"""A `RedisSentinel`: a server, its replica, and a Sentinel that watches both."""
+postgres_server = _server("postgres:PostgresServer")
+"""A `PostgresServer`."""
+mariadb_server = _server("mariadb:MariaDBServer")
+"""A `MariaDBServer`."""
 
-
-@pytest.fixture(scope="session")
-def redis_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisCluster]:
-    """A Redis Cluster of three servers."""
-    from palaver_test_servers.redis import RedisCluster
-
-    yield from running(RedisCluster(tmp_path_factory.mktemp("redis-cluster")).start)
-
-
-@pytest.fixture(scope="session")
-def redis_sentinel(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisSentinel]:
-    """A Redis server, its replica, and a Sentinel that watches both."""
-    from palaver_test_servers.redis import RedisSentinel
-
-    yield from running(RedisSentinel(tmp_path_factory.mktemp("redis-sentinel")).start)
-
-
-@pytest.fixture(scope="session")
-def postgres_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PostgresServer]:
-    """A PostgreSQL server."""
-    from palaver_test_servers.postgres import PostgresServer
-
-    yield from running(PostgresServer(tmp_path_factory.mktemp("postgres")).start)
-
-
-@pytest.fixture(scope="session")
-def postgresql_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a PostgreSQL server: yours, in `PALAVER_POSTGRESQL_URL`, or one that is started."""
-    return url_from_environment("PALAVER_POSTGRESQL_URL") or request.getfixturevalue("postgres_server").url
-
-
-@pytest.fixture(scope="session")
-def mariadb_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[MariaDBServer]:
-    """A MariaDB server."""
-    from palaver_test_servers.mariadb import MariaDBServer
-
-    yield from running(MariaDBServer(tmp_path_factory.mktemp("mariadb")).start)
-
-
-@pytest.fixture(scope="session")
-def mysql_url(request: pytest.FixtureRequest) -> str:
-    """The URL of a MySQL or MariaDB server: yours, in `PALAVER_MYSQL_URL`, or one that is started."""
-    return url_from_environment("PALAVER_MYSQL_URL") or request.getfixturevalue("mariadb_server").url
+mongodb_url = _url("PALAVER_MONGODB_URL", "mongo_server")
+redis_url = _url("PALAVER_REDIS_URL", "redis_server")
+postgresql_url = _url("PALAVER_POSTGRESQL_URL", "postgres_server")
+mysql_url = _url("PALAVER_MYSQL_URL", "mariadb_server")
