@@ -13,15 +13,12 @@ from sqlalchemy import bindparam, delete, select, text
 from palaver.contract.record import ABSENT
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.toolkit.due import due_at
-from palaver_sql._options import check_address, count, flag_as_text, port, take_options
-from palaver_sql._schema import choose_schema, name_in_sql
+from palaver_sql._options import count, flag_as_text, port, take_options
+from palaver_sql._schema import name_in_sql
 from palaver_sql._server import (
-    READERS,
-    WRITERS,
     ServerConnections,
-    Timeouts,
+    ServerDialect,
     load_client,
-    open_engine,
     pieces,
     show,
 )
@@ -106,37 +103,24 @@ _REASONS: Final = {
 }
 
 
-class MySQL:
+class MySQL(ServerDialect):
     """A database on a MySQL or MariaDB server.
 
-    Args:
-        url: an SQLAlchemy URL, as in `mysql://user:password@host/database`.
-        engine: an engine to use instead of an own one; it is left open.
-        timeouts: `connect_timeout` and `timeout`, in seconds, where given.
-        schema: that of the tables, or None for that of the connection.
+    Takes what `ServerDialect` takes, with a URL as in `mysql://user:password@host/database`.
 
     Raises:
         InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
     """
 
     max_payload_bytes = _MAX_PAYLOAD_BYTES
-    readers = READERS
-    writers = WRITERS
-    quotes_data = True
 
     def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float], schema: str | None) -> None:
         if url.drivername.lower() not in _NAMES:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write mysql: or mariadb:", option="url")
-        self._timeouts = Timeouts(timeouts)
-        self.patience = self._timeouts.statement
-        self.schema = choose_schema(schema, engine)
         self._client = load_client("asyncmy", "mysql")
         self._scheme = url.get_backend_name()
         # One SQLAlchemy dialect for both: it finds out which server it is, and what a table is made with is the same.
-        self._url = url.set(drivername="mysql+asyncmy")
-        self._engine = engine
-        check_address(self._url)
-        self._arguments: dict[str, Any] = {}
+        super().__init__(url.set(drivername="mysql+asyncmy"), engine, timeouts, schema)
         if engine is None:
             self._url, self._arguments = take_options(self._url, self._kinds())
 
@@ -150,18 +134,12 @@ class MySQL:
         return (self._client.errors.MySQLError,)
 
     def connect(self) -> ServerConnections:
-        client = _Asyncmy(self.location)
-        if self._engine is not None:
-            # The schema is translated already.
-            engine = self._engine.execution_options(schema_translate_map=None)
-            return ServerConnections(engine, self._timeouts, client, is_own=False)
         seconds = self._timeouts.statement
         # Less for a lock, where whole seconds allow it, so that the error says that it was one.
         locks = max(1, ceil(seconds) - 1)
         settings = _SETTINGS.format(locks=locks, exact=seconds, milliseconds=ceil(seconds * 1000))
-        arguments = {"binary_prefix": True, "init_command": _SQL_MODE, **self._arguments}
-        engine = open_engine(self._url, client, lambda _: [_ISOLATION, settings], **arguments)
-        return ServerConnections(engine, self._timeouts, client, is_own=True)
+        arguments = {"binary_prefix": True, "init_command": _SQL_MODE}
+        return self._connections(_Asyncmy(self.location), lambda _: [_ISOLATION, settings], **arguments)
 
     def prepare(self, connection: Connection) -> None:
         """Refuse connections on which values do not arrive as they are, and a server that takes small payloads only."""

@@ -15,15 +15,12 @@ from palaver.contract.batches import rounds
 from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.toolkit.due import due_at
-from palaver_sql._options import check_address, count, flag, ports, take_options
-from palaver_sql._schema import choose_schema, name_in_sql
+from palaver_sql._options import count, flag, ports, take_options
+from palaver_sql._schema import name_in_sql
 from palaver_sql._server import (
-    READERS,
-    WRITERS,
     ServerConnections,
-    Timeouts,
+    ServerDialect,
     load_client,
-    open_engine,
     pieces,
     show,
 )
@@ -94,37 +91,24 @@ _REASONS: Final = {
 _ABOUT_DATA: Final = ("22", "23")
 
 
-class PostgreSQL:
+class PostgreSQL(ServerDialect):
     """A database on a PostgreSQL server.
 
-    Args:
-        url: an SQLAlchemy URL, as in `postgresql://user:password@host/database`.
-        engine: an engine to use instead of an own one; it is left open.
-        timeouts: `connect_timeout` and `timeout`, in seconds, where given.
-        schema: that of the tables, or None for that of the connection.
+    Takes what `ServerDialect` takes, with a URL as in `postgresql://user:password@host/database`.
 
     Raises:
         InvalidOptionError: the URL names another driver or an unknown option, or the client library is missing.
     """
 
     max_payload_bytes = _MAX_PAYLOAD_BYTES
-    readers = READERS
-    writers = WRITERS
-    quotes_data = True
 
     def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float], schema: str | None) -> None:
         name = url.drivername.lower().partition("+")[2] or "asyncpg"
         if name not in _CLIENTS:
             raise InvalidOptionError(f"{url.drivername}: is not supported; write postgresql:", option="url")
-        self._timeouts = Timeouts(timeouts)
-        self.patience = self._timeouts.statement
-        self.schema = choose_schema(schema, engine)
         self._is_asyncpg = name == "asyncpg"
         self._client = load_client(*_CLIENTS[name])
-        self._url = url.set(drivername=f"postgresql+{name}")
-        self._engine = engine
-        self._arguments: dict[str, Any] = {}
-        check_address(self._url)
+        super().__init__(url.set(drivername=f"postgresql+{name}"), engine, timeouts, schema)
         if engine is None:
             self._take_options()
 
@@ -141,10 +125,6 @@ class PostgreSQL:
 
     def connect(self) -> ServerConnections:
         client = _Asyncpg() if self._is_asyncpg else _Psycopg(self.location)
-        if self._engine is not None:
-            # The schema is translated already.
-            engine = self._engine.execution_options(schema_translate_map=None)
-            return ServerConnections(engine, self._timeouts, client, is_own=False)
         milliseconds = round(self._timeouts.statement * 1000)
         # A little less for a lock, so that the error says that it was one.
         locks = max(1, milliseconds * 9 // 10)
@@ -153,8 +133,7 @@ class PostgreSQL:
         # Behind a pooler such as PgBouncer, the process that answers is not the one that greeted, and goes to another
         # program next, with our settings. There we set none: the server's own hold, as for a given engine.
         statement = f"SELECT {calls} WHERE pg_backend_pid() = "
-        engine = open_engine(self._url, client, lambda raw: [statement + str(client.pid(raw))], **self._arguments)
-        return ServerConnections(engine, self._timeouts, client, is_own=True)
+        return self._connections(client, lambda raw: [statement + str(client.pid(raw))])
 
     def prepare(self, connection: Connection) -> None:
         """Refuse a database that cannot hold every id."""

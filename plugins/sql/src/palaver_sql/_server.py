@@ -12,6 +12,8 @@ from sqlalchemy.exc import DBAPIError
 
 from palaver.errors import InvalidOptionError
 from palaver.toolkit.options import check_seconds
+from palaver_sql._options import check_address
+from palaver_sql._schema import choose_schema
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -25,9 +27,8 @@ if TYPE_CHECKING:
 __all__ = (
     "Client",
     "ServerConnections",
-    "Timeouts",
+    "ServerDialect",
     "load_client",
-    "open_engine",
     "pieces",
     "show",
 )
@@ -91,6 +92,45 @@ class Client(Protocol):
     def abort(self, connection: Any) -> None:
         """Close it at once, so that whoever waits for an answer gets an error."""
         ...
+
+
+class ServerDialect:
+    """What the dialects of both servers begin with.
+
+    Args:
+        url: an SQLAlchemy URL, with the client library in its scheme.
+        engine: an engine to use instead of an own one; it is left open.
+        timeouts: `connect_timeout` and `timeout`, in seconds, where given.
+        schema: that of the tables, or None for that of the connection.
+
+    Raises:
+        InvalidOptionError: the host, a timeout or the schema cannot be.
+    """
+
+    readers = READERS
+    writers = WRITERS
+    quotes_data = True
+
+    def __init__(self, url: URL, engine: AsyncEngine | None, timeouts: Mapping[str, float], schema: str | None) -> None:
+        self._timeouts = Timeouts(timeouts)
+        self.patience = self._timeouts.statement
+        self.schema = choose_schema(schema, engine)
+        self._url = url
+        self._engine = engine
+        self._arguments: dict[str, Any] = {}
+        """What the client library is given besides the URL."""
+        check_address(url)
+
+    def _connections(
+        self, client: Client, settings: Callable[[Any], Iterable[str]], **arguments: Any
+    ) -> ServerConnections:
+        """Return connections to the given engine, or to an own one that begins each with some settings."""
+        if self._engine is not None:
+            # The schema is translated already.
+            engine = self._engine.execution_options(schema_translate_map=None)
+            return ServerConnections(engine, self._timeouts, client, is_own=False)
+        engine = open_engine(self._url, client, settings, **arguments, **self._arguments)
+        return ServerConnections(engine, self._timeouts, client, is_own=True)
 
 
 class ServerConnections:
