@@ -45,6 +45,9 @@ class SharingStore(SessionStore):
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         return await self._round_trips.swap(session_id, record, expected, is_alone=False)
 
+    async def remove(self, session_id: str, expected: str) -> bool:
+        return await self._store.remove(session_id, expected)
+
     async def write(self, session_id: str, record: Record) -> None:
         await self._store.write(session_id, record)
 

@@ -15,6 +15,9 @@ if TYPE_CHECKING:
 _ROUNDS: Final = 6
 """A medium that collects at odd moments lets a purge have all of them in some round."""
 
+_OCCASIONS: Final = 20
+"""One that collects so often that it does not, does so at one of these moments."""
+
 
 @law(
     "PURGE-01",
@@ -129,6 +132,8 @@ async def _collects_by_itself(ground: Ground, store: TracedStore, crowd: int) ->
     """Tell whether what has expired goes away although nobody purges."""
     alive_at = ground.clock.now()
     await _let_expire(ground, store, crowd)
+    for _ in range(_OCCASIONS):
+        await store.read("somebody else")
     now = ground.clock.now()
     ground.advance_to(alive_at)
     there = [await store.read(f"s{number}") for number in range(crowd)]

@@ -36,8 +36,9 @@ _logger = logging.getLogger(__name__)
 DEFAULT_TABLE: Final = "palaver_sessions"
 
 # For how many seconds a batch waits for rows that somebody else has locked, and how long at a time. Of other stores a
-# lock lasts for milliseconds. Whoever has waited in vain is sent again alone, and waits as long as the server lets it.
-_PATIENCE: Final = 0.5
+# lock lasts for milliseconds, on a busy computer for longer. Whoever has waited in vain is sent again alone, and waits
+# as long as the server lets it.
+_PATIENCE: Final = 1.5
 _PAUSE: Final = 0.02
 
 _BATCHES_IN_FLIGHT: Final = 2
