@@ -66,12 +66,12 @@ class Slow(MemorySessionStore):
         return await super().read(session_id)
 
     async def write(self, session_id: str, record: Record) -> None:
-        self._lifecycle.require_open()
+        await self._lifecycle.enter()
         await asyncio.sleep(0.001)
         await super().write(session_id, record)
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        self._lifecycle.require_open()
+        await self._lifecycle.enter()
         await asyncio.sleep(0.001)
         return await super().swap(session_id, record, expected)
 
@@ -120,15 +120,15 @@ class Tiny(MemorySessionStore):
         return (await self.swap_many([(session_id, record, expected)]))[0]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
-        self._refuse_large(items)
+        await self._refuse_large(items)
         await super().write_many(items)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        self._refuse_large(items)
+        await self._refuse_large(items)
         return await super().swap_many(items)
 
-    def _refuse_large(self, items: Sequence[tuple[str, Record] | tuple[str, Record, str | Absent]]) -> None:
-        self._lifecycle.require_open()
+    async def _refuse_large(self, items: Sequence[tuple[str, Record] | tuple[str, Record, str | Absent]]) -> None:
+        await self._lifecycle.enter()
         for session_id, record, *_ in items:
             assert len(session_id.encode()) <= 20
             if len(record.payload) > 64:
@@ -139,7 +139,7 @@ class Reordering(MemorySessionStore):
     """Writes the items of a batch in another order, the last one of each id."""
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
-        self._lifecycle.require_open()
+        await self._lifecycle.enter()
         for session_id, record in sorted(dict(items).items()):
             await asyncio.sleep(0)
             await super().write(session_id, record)

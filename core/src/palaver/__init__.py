@@ -31,6 +31,7 @@ from palaver.errors import (
     StoreUnavailableError,
     TurnEndedError,
     UnsupportedError,
+    WrongLoopError,
 )
 
 if TYPE_CHECKING:
@@ -86,6 +87,7 @@ __all__ = (  # noqa: RUF022  # in the order in which people meet them
     "StoreUnavailableError",
     "TurnEndedError",
     "UnsupportedError",
+    "WrongLoopError",
 )
 
 # These need asyncio, which takes longer to import than all the rest: they are imported when they are first used.

@@ -25,6 +25,7 @@ __all__ = (
     "StoreUnavailableError",
     "TurnEndedError",
     "UnsupportedError",
+    "WrongLoopError",
 )
 
 
@@ -62,6 +63,20 @@ class StoreClosedError(PalaverError):
 
     def __str__(self) -> str:
         return f"{self.store} cannot be used: {self.reason}. Use it inside `async with store:`."
+
+
+class WrongLoopError(PalaverError):
+    """Raised when a store is used in an event loop while it is open in another one that still runs."""
+
+    def __init__(self, store: str) -> None:
+        super().__init__(store)
+        self.store = store
+
+    def __str__(self) -> str:
+        return (
+            f"{self.store} is open in another event loop, which still runs, as in another thread; "
+            "make a Sessions with a store of its own for each event loop"
+        )
 
 
 class InvalidOptionError(PalaverError, ValueError):

@@ -129,10 +129,8 @@ async def test_full_disk_leaves_the_old_record(tiny_disk: Path) -> None:
         small = make(b"small")
         assert await store.swap("a", small, old.version)
         assert await store.read("a") == small
-        assert store._database is not None
-        check = await store._database.read(
-            lambda connection: connection.exec_driver_sql("PRAGMA integrity_check").scalar()
-        )
+        database = await store._lifecycle.enter()
+        check = await database.read(lambda connection: connection.exec_driver_sql("PRAGMA integrity_check").scalar())
         assert check == "ok"
 
 

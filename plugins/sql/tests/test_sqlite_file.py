@@ -61,8 +61,7 @@ async def locked(file: Path) -> AsyncIterator[None]:
 async def test_connections_are_durable_and_readers_do_not_wait(url: str) -> None:
     """Every connection has the write-ahead log, and brings each save to the disk."""
     async with SQLSessionStore(url) as store:
-        database = store._database
-        assert database is not None
+        database = await store._lifecycle.enter()
 
         def pragmas(connection: Any) -> list[Any]:
             names = ("journal_mode", "synchronous", "fullfsync", "busy_timeout")
@@ -76,8 +75,7 @@ async def test_timeout_of_the_url_is_the_patience_with_others(url: str) -> None:
     """The option `timeout` is how many seconds a store waits for a locked database."""
     for store in (SQLSessionStore(f"{url}?timeout=1.5"), SQLSessionStore(url, timeout=1.5)):
         async with store:
-            database = store._database
-            assert database is not None
+            database = await store._lifecycle.enter()
             patience = database.read(lambda connection: connection.exec_driver_sql("PRAGMA busy_timeout").scalar())
             assert await patience == 1500
 
@@ -171,8 +169,7 @@ async def test_store_that_is_never_closed_warns(url: str) -> None:
     """Forgetting to close is a ResourceWarning."""
     store = SQLSessionStore(url)
     await store.init()
-    database = store._database
-    assert database is not None
+    database = await store._lifecycle.enter()
     with pytest.warns(ResourceWarning, match="was never closed"):
         del store
     await database.close()

@@ -52,14 +52,21 @@ class FileStore(HonestStore):
     def __init__(self, folder: Path, *, clock: Clock, namespace: str = "") -> None:
         super().__init__(Medium(), clock=clock, namespace=namespace)
         self.folder = folder
-        self.lifecycle = Lifecycle(repr(self))
+        self.lifecycle: Lifecycle[bool] = Lifecycle(repr(self), self.begin_use, self.end_use)
 
     async def init(self) -> Self:
-        await self.lifecycle.open(self.open)
+        await self.lifecycle.open()
         return self
 
     async def close(self) -> None:
-        await self.lifecycle.close(self.end)
+        await self.lifecycle.close()
+
+    async def begin_use(self) -> bool:
+        await self.open()
+        return True
+
+    async def end_use(self, _: bool) -> None:
+        await self.end()
 
     async def read(self, session_id: str) -> Record | None:
         return await self.work(self.live, session_id)
@@ -113,7 +120,7 @@ class FileStore(HonestStore):
         await self.threads.close()
 
     async def work(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        self.lifecycle.require_open()
+        await self.lifecycle.enter()
         return await self.threads.run(self.locked, job, *arguments)
 
     # The steps of a thread.

@@ -62,14 +62,21 @@ class ServerStore(HonestStore):
         super().__init__(Medium(), clock=clock, namespace=namespace)
         self.address = address
         self.location = location
-        self.lifecycle = Lifecycle(repr(self))
+        self.lifecycle: Lifecycle[bool] = Lifecycle(repr(self), self.begin_use, self.end_use)
 
     async def init(self) -> Self:
-        await self.lifecycle.open(self.open)
+        await self.lifecycle.open()
         return self
 
     async def close(self) -> None:
-        await self.lifecycle.close(self.end)
+        await self.lifecycle.close()
+
+    async def begin_use(self) -> bool:
+        await self.open()
+        return True
+
+    async def end_use(self, _: bool) -> None:
+        await self.end()
 
     async def read(self, session_id: str) -> Record | None:
         answer: Record | None = await self.call("read", session_id)
@@ -135,7 +142,7 @@ class ServerStore(HonestStore):
             await connection.close()
 
     async def call(self, verb: str, *arguments: Any) -> Any:
-        self.lifecycle.require_open()
+        await self.lifecycle.enter()
         return await run_to_end(self.exchange(verb, arguments))
 
     async def exchange(self, verb: str, arguments: tuple[Any, ...]) -> Any:

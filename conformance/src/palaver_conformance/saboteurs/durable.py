@@ -143,11 +143,11 @@ class SavesBehindOneThread(FileStore):
         weakref.finalize(self, self.line.shutdown)
 
     async def work(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
-        self.lifecycle.require_open()
+        await self.lifecycle.enter()
         return await asyncio.wrap_future(self.line.submit(partial(self.locked, job, *arguments)))
 
     async def write(self, session_id: str, record: Record) -> None:
-        self.lifecycle.require_open()
+        await self.lifecycle.enter()
         self.line.submit(partial(self.locked, self.put, session_id, record))
 
 

@@ -171,7 +171,7 @@ class WaitsForEver(ServerStore):
 
     async def call(self, verb: str, *arguments: Any) -> Any:
         # Not to its end: whoever is tired of waiting may go.
-        self.lifecycle.require_open()
+        await self.lifecycle.enter()
         return await self.exchange(verb, arguments)
 
 
@@ -255,7 +255,7 @@ class GivesBackTooEarly(ServerStore):
     """A call that is cancelled gives its connection back, with its answer still on the way."""
 
     async def call(self, verb: str, *arguments: Any) -> Any:
-        self.lifecycle.require_open()
+        await self.lifecycle.enter()
         return await self.exchange(verb, arguments)
 
     @asynccontextmanager

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
@@ -121,8 +122,8 @@ class Sessions:
         """
         engine = self._engine
         check_session_id(session_id, max_bytes=engine.max_id_bytes)
-        if not engine.is_ready:
-            await engine.init()
+        if engine.ready_in is not asyncio.get_running_loop():
+            await engine.settle()
         record = await engine.store.read(session_id)
         return None if record is None else Snapshot.of(session_id, record)
 
@@ -137,7 +138,7 @@ class Sessions:
 
     async def close(self) -> None:
         """Close the store; idempotent."""
-        await self._engine.store.close()
+        await self._engine.close()
 
     async def __aenter__(self) -> Self:
         return await self.init()

@@ -22,8 +22,16 @@ from palaver.engine.round_trips import RoundTrips
 from palaver.engine.session import Session
 from palaver.engine.turn_queue import TurnQueue
 from palaver.engine.working_copy import WorkingCopy
-from palaver.errors import ConflictError, SessionTooLargeError, StoreUnavailableError
+from palaver.errors import (
+    ConflictError,
+    SessionTooLargeError,
+    StoreClosedError,
+    StoreUnavailableError,
+    WrongLoopError,
+)
 from palaver.state.codec import StoredSession, decode_session, encode_session
+from palaver.toolkit.forks import watch_forks
+from palaver.toolkit.lifecycle import plain_name
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable
@@ -73,14 +81,46 @@ class Engine:
         self.can_swap = store.capabilities.swap
         self.queue = TurnQueue()
         self.round_trips = RoundTrips(store)
-        self.is_ready = False
         self.initial = b"{}"
         """The encoded initial state."""
+        self.ready_in: asyncio.AbstractEventLoop | None = None
+        """The event loop in which the store is open and turns run."""
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._is_closed = False
+        watch_forks(self)
 
     async def init(self) -> None:
         """Open the store."""
+        self._is_closed = False
+        await self.settle()
+
+    async def close(self) -> None:
+        """Close the store; only `init` opens it again."""
+        self._is_closed = True
+        await self.store.close()
+
+    async def settle(self) -> None:
+        """Be in the running event loop: open the store here, and leave behind the turns of a loop that has ended.
+
+        Raises:
+            StoreClosedError: it was closed.
+            WrongLoopError: turns run in another event loop, or the store is open there.
+        """
+        loop = asyncio.get_running_loop()
+        if self._is_closed:
+            raise StoreClosedError(plain_name(repr(self.store)))
+        if self._loop is not loop:
+            if self._loop is not None and self._loop.is_running():
+                raise WrongLoopError(plain_name(repr(self.store)))
+            self._loop, self.queue, self.round_trips = loop, TurnQueue(), RoundTrips(self.store)
         await self.store.init()
-        self.is_ready = True
+        self.ready_in = loop
+
+    def leave_to_parent(self) -> object:
+        """Have no turns, and be in no event loop: in a forked process."""
+        left = self._loop, self.queue, self.round_trips
+        self.ready_in = self._loop = None
+        return left
 
 
 class Turn:
@@ -107,11 +147,11 @@ class Turn:
 
     async def __aenter__(self) -> Session:
         engine = self._engine
+        if engine.ready_in is not asyncio.get_running_loop():
+            await engine.settle()
         if not engine.queue.enter_at_once(self._id):
             await engine.queue.enter(self._id)
         try:
-            if not engine.is_ready:
-                await engine.init()
             self._begin(await self._read())
         except BaseException as error:
             self._leave(error)

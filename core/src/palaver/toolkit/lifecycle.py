@@ -1,46 +1,97 @@
-"""Opening and closing, written once for all stores."""
+"""Opening and closing, and the place where a store is open: written once for all stores.
+
+A store is open in one event loop of one process. It notices when it is used in another one:
+
+- The former loop has ended: what was opened there is gone with it, and the store opens itself again in the new one.
+- The former loop still runs, in another thread: `WrongLoopError`.
+- The process is a fork: what was opened belongs to the parent, and the store opens itself again in the child.
+"""
 
 from __future__ import annotations
 
 import asyncio
+import threading
 import warnings
-from typing import TYPE_CHECKING
+import weakref
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-from palaver.errors import StoreClosedError, own_copy
+from palaver.errors import StoreClosedError, WrongLoopError, own_copy
 from palaver.toolkit.cancellation import run_to_end
+from palaver.toolkit.forks import watch_forks
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import AsyncGenerator, Awaitable, Callable
 
 __all__ = ("Lifecycle", "plain_name")
 
+OpenT = TypeVar("OpenT")
 
-class Lifecycle:
-    """Whether a store is open: opened once however many ask at the same time, and closed once.
+
+class Lifecycle(Generic[OpenT]):
+    """Whether a store is open, and where: opened once however many ask at the same time, and closed once.
+
+    Verbs begin with `opened = self._lifecycle.here or await self._lifecycle.enter()`.
 
     Warns with `ResourceWarning` when it is collected while something that it opened is still open.
 
     Args:
         name: how the store is called in messages, without any credential.
+        opener: opens what the verbs need, and returns it; it is never false.
+        closer: closes that; None where there is nothing to close.
+        abandon: drops it without waiting when its event loop is closed: no loop runs any more that could close it.
     """
 
-    def __init__(self, name: str) -> None:
+    def __init__(
+        self,
+        name: str,
+        opener: Callable[[], Awaitable[OpenT]],
+        closer: Callable[[OpenT], Awaitable[None]] | None = None,
+        abandon: Callable[[OpenT], None] | None = None,
+    ) -> None:
         self._name = name
+        self._opener = opener
+        self._closer = closer
+        self._abandon = abandon
         self._reason = "it is not open yet"
         self._is_open = False
-        self._holds_something = False
+        self._opened: OpenT | None = None
+        self._end_of_loop: AsyncGenerator[None, None] | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._lock = asyncio.Lock()
         self._opening: asyncio.Future[Exception | None] | None = None
         """What those wait for who come while it is being opened: None or the error, cancelled if nobody found out."""
+        self._claiming = threading.Lock()
+        watch_forks(self)
 
-    async def open(self, opener: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Open with `opener` unless it is open already; when that raises, it stays closed.
+    @property
+    def here(self) -> OpenT | None:
+        """What is open in the running event loop; None if nothing is, and `enter` finds out why."""
+        return self._opened if self._loop is asyncio.get_running_loop() else None
+
+    async def enter(self) -> OpenT:
+        """Return what is open in the running event loop, opened again if it was open in one that is gone.
+
+        Raises:
+            StoreClosedError: it is not open.
+            WrongLoopError: it is open in an event loop that still runs.
+        """
+        self._claim(asyncio.get_running_loop())
+        if not self._is_open:
+            raise StoreClosedError(plain_name(self._name), reason=self._reason)
+        while (opened := self._opened) is None:
+            await self.open()
+        return opened
+
+    async def open(self) -> None:
+        """Open it unless it is open already; when that fails, it stays as it was.
 
         Concurrent callers share one opening and its outcome, so that none waits for more than one dead server. If the
         caller that opens is cancelled, another one takes over.
+
+        Raises:
+            WrongLoopError: it is open in an event loop that still runs.
         """
-        self._enter_loop()
+        self._claim(asyncio.get_running_loop())
         while self._opening is not None:
             opening = self._opening
             # Not awaited itself: the cancellation of one who waits would cancel it for all.
@@ -51,12 +102,12 @@ class Lifecycle:
             if error is not None:
                 raise own_copy(error)
             return
-        await self._open_for_all(opener)
+        await self._open_for_all()
 
-    async def _open_for_all(self, opener: Callable[[], Awaitable[None]] | None) -> None:
+    async def _open_for_all(self) -> None:
         opening = self._opening = asyncio.get_running_loop().create_future()
         try:
-            await self._open(opener)
+            await self._open()
         except Exception as error:
             opening.set_result(error)
             raise
@@ -70,53 +121,78 @@ class Lifecycle:
                 self._opening = None
             del opening  # it holds the error, whose traceback holds this frame
 
-    async def _open(self, opener: Callable[[], Awaitable[None]] | None) -> None:
+    async def _open(self) -> None:
         async with self._lock:
-            if self._is_open:
-                return
-            if opener is not None:
-                await opener()
-            self._holds_something = opener is not None
+            if self._opened is None:
+                self._opened = await self._opener()
+                self._end_of_loop = _when_the_loop_ends(weakref.ref(self))
+                await anext(self._end_of_loop)
             self._is_open = True
 
-    async def close(self, closer: Callable[[], Awaitable[None]] | None = None) -> None:
-        """Close with `closer` if it is open; from the first moment on nobody may use the store.
+    async def close(self) -> None:
+        """Close it if it is open; from the first moment on nobody may use the store.
 
         To its end, even when the caller is cancelled: what is closed half-way could not be closed again.
-        """
-        await run_to_end(self._close(closer))
 
-    async def _close(self, closer: Callable[[], Awaitable[None]] | None) -> None:
-        self._enter_loop()
+        Raises:
+            WrongLoopError: it is open in an event loop that still runs.
+        """
+        await run_to_end(self._close())
+
+    async def _close(self) -> None:
+        self._claim(asyncio.get_running_loop())
         async with self._lock:
             if not self._is_open:
                 return
             self._is_open = False
             self._reason = "it is closed"
-            if closer is not None:
-                await closer()
-            self._holds_something = False
+            await self._give_back()
+            end, self._end_of_loop = self._end_of_loop, None
+            if end is not None:
+                await end.aclose()
 
-    def _enter_loop(self) -> None:
-        """Leave what belongs to another event loop: a store may be used in several, one after another."""
-        loop = asyncio.get_running_loop()
-        if self._loop is not loop:
-            self._loop = loop
-            self._lock = asyncio.Lock()
-            self._opening = None
+    async def _give_back(self) -> None:
+        opened, self._opened = self._opened, None
+        if opened is not None and self._closer is not None:
+            await self._closer(opened)
 
-    def require_open(self) -> None:
-        """Refuse to go on when the store is not open.
+    def _claim(self, loop: asyncio.AbstractEventLoop) -> None:
+        """Let this be the event loop in which the store is open, unless it is open in one that runs."""
+        if self._loop is loop:
+            return
+        with self._claiming:
+            former, is_used = self._loop, self._is_open or self._opening is not None
+            if former is not None and is_used and former.is_running():
+                raise WrongLoopError(plain_name(self._name))
+            opened, self._opened = self._opened, None
+            self._loop, self._lock = loop, asyncio.Lock()
+            self._opening = self._end_of_loop = None
+        if opened is not None and self._abandon is not None:
+            self._abandon(opened)
 
-        Raises:
-            StoreClosedError: it is not open.
-        """
-        if not self._is_open:
-            raise StoreClosedError(plain_name(self._name), reason=self._reason)
+    def leave_to_parent(self) -> object:
+        """Have nothing open, and be in no event loop: in a forked process."""
+        left = self._opened, self._end_of_loop, self._loop, self._lock, self._opening
+        self._opened = self._end_of_loop = self._loop = self._opening = None
+        self._claiming = threading.Lock()  # another thread of the parent may have held it
+        return left
 
     def __del__(self) -> None:
-        if self._holds_something:
+        if self._opened is not None and self._closer is not None:
             warnings.warn(f"{self._name} was never closed", ResourceWarning, stacklevel=1)
+
+
+async def _when_the_loop_ends(reference: weakref.ref[Lifecycle[Any]]) -> AsyncGenerator[None, None]:
+    """Close in its own event loop what is open there: a loop closes its asynchronous generators before it ends.
+
+    So `asyncio.run` may come and go, and each time what was opened is closed properly; the store counts as open.
+    """
+    try:
+        yield
+    finally:
+        lifecycle = reference()
+        if lifecycle is not None:
+            await lifecycle._give_back()  # noqa: SLF001  # it is a part of it
 
 
 def plain_name(store: str) -> str:

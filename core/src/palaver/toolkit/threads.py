@@ -38,6 +38,12 @@ class Threads:
         """Do a job, to its end even when the caller is cancelled (law CANCEL-01)."""
         return await run_to_end(self.start(job, *arguments))
 
+    def abandon(self, last: Callable[[], None] | None = None) -> None:
+        """End the threads once they have done what they do now, and `last`, without waiting: the event loop is gone."""
+        if last is not None:
+            self._pool.submit(last)
+        self._pool.shutdown(wait=False)
+
     async def close(self) -> None:
         """Wait for the jobs that run, and end the threads, without blocking the event loop."""
         # Waiting for threads blocks, so one more thread does it; that one is waited for, too.

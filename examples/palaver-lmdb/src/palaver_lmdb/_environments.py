@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +23,8 @@ class SharedEnvironment:
 
 
 _lock: Final = threading.Lock()
-_open: Final[dict[Path, SharedEnvironment]] = {}
+# Of each process its own: after a fork, LMDB forbids to use or to close what the parent has opened.
+_open: Final[dict[tuple[int, Path], SharedEnvironment]] = {}
 
 
 def open_environment(path: str, map_size: int) -> SharedEnvironment:
@@ -33,12 +35,13 @@ def open_environment(path: str, map_size: int) -> SharedEnvironment:
         OSError: the folder cannot be made.
     """
     folder = Path(path).resolve()
+    key = os.getpid(), folder
     with _lock:
-        if folder not in _open:
+        if key not in _open:
             folder.mkdir(parents=True, exist_ok=True)
-            _open[folder] = SharedEnvironment(folder, lmdb.open(str(folder), map_size=map_size))
-        _open[folder].users += 1
-        return _open[folder]
+            _open[key] = SharedEnvironment(folder, lmdb.open(str(folder), map_size=map_size))
+        _open[key].users += 1
+        return _open[key]
 
 
 def close_environment(shared: SharedEnvironment) -> None:
@@ -46,5 +49,5 @@ def close_environment(shared: SharedEnvironment) -> None:
     with _lock:
         shared.users -= 1
         if shared.users == 0:
-            del _open[shared.folder]
+            del _open[os.getpid(), shared.folder]
             shared.environment.close()

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Final, Self, Unpack
+from functools import partial
+from typing import TYPE_CHECKING, Final, NamedTuple, Self, Unpack
 
 import lmdb
 import msgspec
@@ -41,6 +42,22 @@ _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(_Row).decode
 
 
+class _Opened(NamedTuple):
+    """What the verbs need, in one event loop of one process."""
+
+    environment: SharedEnvironment
+    threads: Threads
+
+
+async def _close(opened: _Opened) -> None:
+    await opened.threads.run(close_environment, opened.environment)
+    await opened.threads.close()
+
+
+def _abandon(opened: _Opened) -> None:
+    opened.threads.abandon(partial(close_environment, opened.environment))
+
+
 class LMDBSessionStore(SessionStore):
     """Keeps sessions in an LMDB environment, a folder with two files.
 
@@ -50,57 +67,49 @@ class LMDBSessionStore(SessionStore):
         **options: `ttl`, `namespace` and `clock`, as for every store.
     """
 
-    _shared: SharedEnvironment
-    _threads: Threads
-
     def __init__(self, path: str, *, map_size: int = DEFAULT_MAP_SIZE, **options: Unpack[StoreOptions]) -> None:
         super().__init__(**options)
         self._path = path
         self._map_size = map_size
-        self._lifecycle = Lifecycle(repr(self))
+        self._lifecycle = Lifecycle(repr(self), self._open, _close, _abandon)
 
     def __repr__(self) -> str:
         return f"<LMDBSessionStore {self._path!r}>"
 
     async def init(self) -> Self:
-        await self._lifecycle.open(self._open)
+        await self._lifecycle.open()
         return self
 
     async def close(self) -> None:
-        await self._lifecycle.close(self._close)
+        await self._lifecycle.close()
 
     async def read(self, session_id: str) -> Record | None:
-        self._lifecycle.require_open()
-        record = await self._threads.run(self._get, session_id)
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        record = await opened.threads.run(self._get, opened.environment, session_id)
         return None if record is None or record.is_expired(self.clock.now()) else record
 
     async def write(self, session_id: str, record: Record) -> None:
-        self._lifecycle.require_open()
-        await self._threads.run(self._put, session_id, record)
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        await opened.threads.run(self._put, opened.environment, session_id, record)
 
     async def destroy(self, session_id: str) -> None:
-        self._lifecycle.require_open()
-        await self._threads.run(self._pop, session_id)
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        await opened.threads.run(self._pop, opened.environment, session_id)
 
-    async def _open(self) -> None:
+    async def _open(self) -> _Opened:
         threads = Threads(1, "palaver-lmdb")
         try:
-            self._shared = await threads.run(self._open_environment)
+            return _Opened(await threads.run(self._open_environment), threads)
         except BaseException:
             await threads.close()
             raise
-        self._threads = threads
-
-    async def _close(self) -> None:
-        await self._threads.run(close_environment, self._shared)
-        await self._threads.close()
 
     def _open_environment(self) -> SharedEnvironment:
         with self._explained_errors():
             return open_environment(self._path, self._map_size)
 
-    def _get(self, session_id: str) -> Record | None:
-        with self._explained_errors(), self._shared.environment.begin() as transaction:
+    def _get(self, shared: SharedEnvironment, session_id: str) -> Record | None:
+        with self._explained_errors(), shared.environment.begin() as transaction:
             stored = transaction.get(self._key(session_id))
         if stored is None:
             return None
@@ -112,13 +121,13 @@ class LMDBSessionStore(SessionStore):
             raise CorruptSessionError("it is another session", session_id=session_id, location=self._path)
         return Record(row.payload, row.version, row.expires_at)
 
-    def _put(self, session_id: str, record: Record) -> None:
+    def _put(self, shared: SharedEnvironment, session_id: str, record: Record) -> None:
         row = _Row(self.namespace, session_id, record.version, record.expires_at, record.payload)
-        with self._explained_errors(), self._shared.environment.begin(write=True) as transaction:
+        with self._explained_errors(), shared.environment.begin(write=True) as transaction:
             transaction.put(self._key(session_id), _encode(row))
 
-    def _pop(self, session_id: str) -> None:
-        with self._explained_errors(), self._shared.environment.begin(write=True) as transaction:
+    def _pop(self, shared: SharedEnvironment, session_id: str) -> None:
+        with self._explained_errors(), shared.environment.begin(write=True) as transaction:
             transaction.delete(self._key(session_id))
 
     def _key(self, session_id: str) -> bytes:

@@ -8,6 +8,7 @@ import itertools
 import os
 import threading
 import time
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, Self, TypeVar, TypeVarTuple, Unpack
 
@@ -50,6 +51,16 @@ _TOO_MANY_FILES: Final = (errno.EMFILE, errno.ENFILE)
 _PAUSE_SECONDS: Final = 0.01
 
 
+@dataclass(frozen=True, slots=True)
+class _Opened:
+    """What the verbs need, in one event loop of one process."""
+
+    files: SessionFiles
+    threads: Threads
+    gates: dict[str, asyncio.Lock] = field(default_factory=dict)
+    """One for each shard that was changed."""
+
+
 class FileSessionStore(SessionStore):
     """Keeps each session in a file of its own, for all processes on one computer.
 
@@ -67,12 +78,6 @@ class FileSessionStore(SessionStore):
         swap=True, batch=True, touch=True, scan=True, purge=True, clear=True, durable=True, shared=True
     )
 
-    _threads: Threads
-    """There while the store is open."""
-
-    _gates: dict[str, asyncio.Lock]
-    """One for each shard, while the store is open."""
-
     def __init__(
         self,
         path: str | os.PathLike[str] = ".sessions",
@@ -83,84 +88,81 @@ class FileSessionStore(SessionStore):
         super().__init__(**options)
         self._path = _parse_path(path)
         self._lock_timeout = check_seconds(lock_timeout, "lock_timeout", most=threading.TIMEOUT_MAX)
-        self._files = SessionFiles(Path(self._path), self.namespace, self.clock, self._lock_timeout)
-        self._lifecycle = Lifecycle(repr(self))
+        self._lifecycle = Lifecycle(repr(self), self._open, _close, _abandon)
 
     def __repr__(self) -> str:
         return f"<FileSessionStore {self._path!r}>"
 
     async def init(self) -> Self:
-        await self._lifecycle.open(self._open)
+        await self._lifecycle.open()
         return self
 
     async def close(self) -> None:
-        await self._lifecycle.close(self._close)
+        await self._lifecycle.close()
 
     async def read(self, session_id: str) -> Record | None:
-        return (await self._run(self._files.read, [session_id]))[0]
+        return (await self._run(SessionFiles.read, [session_id]))[0]
 
     async def write(self, session_id: str, record: Record) -> None:
-        await self._change(session_id, self._files.write, [(session_id, record)])
+        await self._change(session_id, SessionFiles.write, [(session_id, record)])
 
     async def destroy(self, session_id: str) -> None:
-        await self._change(session_id, self._files.destroy, session_id)
+        await self._change(session_id, SessionFiles.destroy, session_id)
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        return (await self._change(session_id, self._files.swap, [(session_id, record, expected)]))[0]
+        return (await self._change(session_id, SessionFiles.swap, [(session_id, record, expected)]))[0]
 
     async def remove(self, session_id: str, expected: str) -> bool:
-        return await self._change(session_id, self._files.remove, session_id, expected)
+        return await self._change(session_id, SessionFiles.remove, session_id, expected)
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         starts = range(0, len(session_ids), _READS_AT_ONCE)
-        parts = await self._run_all(self._files.read, [session_ids[at : at + _READS_AT_ONCE] for at in starts])
+        parts = await self._run_all(SessionFiles.read, [session_ids[at : at + _READS_AT_ONCE] for at in starts])
         return [record for part in parts for record in part]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
-        await self._run_by_shard(self._files.write, items)
+        await self._run_by_shard(SessionFiles.write, items)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        return await self._run_by_shard(self._files.swap, items)
+        return await self._run_by_shard(SessionFiles.swap, items)
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
-        return await self._change(session_id, self._files.touch, session_id, expires_at)
+        return await self._change(session_id, SessionFiles.touch, session_id, expires_at)
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
-        for shard in await self._run(self._files.shards):
-            for session_id in await self._run(self._files.live_ids, shard):
+        for shard in await self._run(SessionFiles.shards):
+            for session_id in await self._run(SessionFiles.live_ids, shard):
                 if session_id.startswith(prefix):
                     yield session_id
 
     async def purge(self) -> int:
         # One hour, and below one shard, at a time, so that the turns of users find free threads.
-        await self._run(self._files.sweep)
-        return sum([await self._run(self._files.purge, hour) for hour in await self._run(self._files.due_hours)])
+        await self._run(SessionFiles.sweep)
+        return sum([await self._run(SessionFiles.purge, hour) for hour in await self._run(SessionFiles.due_hours)])
 
     async def clear(self) -> int:
         """Remove every session of this namespace, those whose file is damaged included."""
-        return sum([await self._run(self._files.clear, shard) for shard in await self._run(self._files.shards)])
+        return sum([await self._run(SessionFiles.clear, shard) for shard in await self._run(SessionFiles.shards)])
 
-    async def _open(self) -> None:
-        self._threads = Threads(_THREADS, "palaver-file")
-        self._gates = {}
+    async def _open(self) -> _Opened:
+        files = SessionFiles(Path(self._path), self.namespace, self.clock, self._lock_timeout)
+        opened = _Opened(files, Threads(_THREADS, "palaver-file"))
         try:
-            await self._threads.run(self._explain_errors, self._files.prepare)
+            await opened.threads.run(self._explain_errors, opened, SessionFiles.prepare)
         except BaseException:
-            await run_to_end(self._close())
+            await run_to_end(_close(opened))
             raise
+        return opened
 
-    async def _close(self) -> None:
-        await self._threads.close()
-
-    async def _run(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    async def _run(self, job: Callable[[SessionFiles, *Ts], T], *arguments: *Ts) -> T:
         """Do a job in a thread, to its end."""
-        self._lifecycle.require_open()
-        return await self._threads.run(self._explain_errors, job, *arguments)
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        return await opened.threads.run(self._explain_errors, opened, job, *arguments)
 
-    async def _change(self, session_id: str, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    async def _change(self, session_id: str, job: Callable[[SessionFiles, *Ts], T], *arguments: *Ts) -> T:
         """Change one session in a thread; of those that want one shard, one at a time has a thread to wait in."""
-        self._lifecycle.require_open()
-        gate = self._gates.setdefault(address_of(session_id).shard, asyncio.Lock())
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        gate = opened.gates.setdefault(address_of(session_id).shard, asyncio.Lock())
         if gate.locked():
             await self._wait_for(gate, session_id)
         else:
@@ -178,16 +180,18 @@ class FileSessionStore(SessionStore):
             reason = f"others have waited {self._lock_timeout:g} s before it for the same part of {self._path!r}"
             raise StoreUnavailableError(reason, session_id=session_id) from error
 
-    async def _run_all(self, job: Callable[[PartT], list[T]], parts: Sequence[PartT]) -> list[list[T]]:
+    async def _run_all(self, job: Callable[[SessionFiles, PartT], list[T]], parts: Sequence[PartT]) -> list[list[T]]:
         """Do a job for several parts at the same time, each in a thread and all to their end."""
         if len(parts) == 1:
             return [await self._run(job, parts[0])]
-        self._lifecycle.require_open()
-        calls = [self._threads.start(self._explain_errors, job, part) for part in parts]
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        calls = [opened.threads.start(self._explain_errors, opened, job, part) for part in parts]
         answers = await run_to_end(asyncio.gather(*calls, return_exceptions=True))
         return [_answer(answer) for answer in answers]
 
-    async def _run_by_shard(self, job: Callable[[Sequence[ItemT]], list[T]], items: Sequence[ItemT]) -> list[T]:
+    async def _run_by_shard(
+        self, job: Callable[[SessionFiles, Sequence[ItemT]], list[T]], items: Sequence[ItemT]
+    ) -> list[T]:
         """Do a job for items in a few parts: the items of a shard, and so those of a session, in one and in order."""
         shards: dict[str, list[int]] = {}
         for place, item in enumerate(items):
@@ -198,18 +202,26 @@ class FileSessionStore(SessionStore):
         answers = dict(zip(_flat(places), _flat(parts), strict=True))
         return [answers[place] for place in range(len(items))]
 
-    def _explain_errors(self, job: Callable[[*Ts], T], *arguments: *Ts) -> T:
+    def _explain_errors(self, opened: _Opened, job: Callable[[SessionFiles, *Ts], T], *arguments: *Ts) -> T:
         """Do a job; the one place where the errors of the file system become those of the contract."""
         deadline = time.monotonic() + self._lock_timeout
         while True:
             try:
-                return job(*arguments)
+                return job(opened.files, *arguments)
             except OSError as error:
                 # The process may have few files left to open, and most of them are soon closed again.
                 if error.errno not in _TOO_MANY_FILES or time.monotonic() >= deadline:
                     raise StoreUnavailableError(explain(error), store=repr(self)) from error
-            self._files.open_fewer_files()
+            opened.files.open_fewer_files()
             time.sleep(_PAUSE_SECONDS)
+
+
+async def _close(opened: _Opened) -> None:
+    await opened.threads.close()
+
+
+def _abandon(opened: _Opened) -> None:
+    opened.threads.abandon()
 
 
 def _answer(answer: T | BaseException) -> T:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import threading
 from collections import OrderedDict, defaultdict
 from typing import TYPE_CHECKING, Final, TypeAlias
 
@@ -31,6 +32,8 @@ class Shelf:
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
+        self.lock = threading.Lock()
+        """To be held for each step: the stores of a name may be in several threads."""
         self._records: OrderedDict[Key, Record] = OrderedDict()
         # Each record is in the calendar of its namespace, with its expiry; a calendar holds nothing else.
         self._calendars: defaultdict[str, Calendar] = defaultdict(Calendar)

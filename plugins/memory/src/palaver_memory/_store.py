@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from palaver.contract.record import Absent, Record
     from palaver.contract.store import StoreOptions
-    from palaver_memory._shelf import Key
+    from palaver_memory._shelf import Key, Shelf
 
 __all__ = ("MemorySessionStore",)
 
@@ -41,7 +41,7 @@ class MemorySessionStore(SessionStore):
         super().__init__(**options)
         self._name = name
         self._shelf = shelf_named(name, _check_limit(max_sessions))
-        self._lifecycle = Lifecycle(repr(self))
+        self._lifecycle = Lifecycle(repr(self), self._open)
         self.capabilities = Capabilities(
             swap=True, batch=True, touch=True, scan=True, purge=True, clear=True, shared=bool(name)
         )
@@ -57,83 +57,97 @@ class MemorySessionStore(SessionStore):
         await self._lifecycle.close()
 
     async def read(self, session_id: str) -> Record | None:
-        self._lifecycle.require_open()
-        return self._live(self._key(session_id))
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            return self._live(shelf, session_id)
 
     async def write(self, session_id: str, record: Record) -> None:
-        self._lifecycle.require_open()
-        self._shelf.put(self._key(session_id), record)
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            shelf.put(self._key(session_id), record)
 
     async def destroy(self, session_id: str) -> None:
-        self._lifecycle.require_open()
-        self._shelf.remove(self._key(session_id))
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            shelf.remove(self._key(session_id))
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        self._lifecycle.require_open()
-        return self._swap(session_id, record, expected)
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            return self._swap(shelf, session_id, record, expected)
 
     async def remove(self, session_id: str, expected: str) -> bool:
-        self._lifecycle.require_open()
-        key = self._key(session_id)
-        live = self._live(key)
-        if live is None or live.version != expected:
-            return False
-        self._shelf.remove(key)
-        return True
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            live = self._live(shelf, session_id)
+            if live is None or live.version != expected:
+                return False
+            shelf.remove(self._key(session_id))
+            return True
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
-        self._lifecycle.require_open()
-        return [self._live(self._key(session_id)) for session_id in session_ids]
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            return [self._live(shelf, session_id) for session_id in session_ids]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
-        self._lifecycle.require_open()
-        for session_id, record in items:
-            self._shelf.put(self._key(session_id), record)
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            for session_id, record in items:
+                shelf.put(self._key(session_id), record)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        self._lifecycle.require_open()
-        return [self._swap(*item) for item in items]
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            return [self._swap(shelf, *item) for item in items]
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
-        self._lifecycle.require_open()
-        key = self._key(session_id)
-        live = self._live(key)
-        if live is None:
-            return False
-        self._shelf.put(key, replace(live, expires_at=expires_at))
-        return True
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            live = self._live(shelf, session_id)
+            if live is None:
+                return False
+            shelf.put(self._key(session_id), replace(live, expires_at=expires_at))
+            return True
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
-        self._lifecycle.require_open()
-        for session_id in self._shelf.ids(self.namespace):
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            session_ids = shelf.ids(self.namespace)
+        for session_id in session_ids:
             # Looked at only now, for it may have gone since the scan began.
-            if session_id.startswith(prefix) and self._is_live(session_id):
+            if session_id.startswith(prefix) and self._is_live(shelf, session_id):
                 yield session_id
 
     async def purge(self) -> int:
-        self._lifecycle.require_open()
-        return self._shelf.purge(self.namespace, self.clock.now())
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            return shelf.purge(self.namespace, self.clock.now())
 
     async def clear(self) -> int:
         await self.purge()
-        return self._shelf.clear(self.namespace)
+        shelf = self._lifecycle.here or await self._lifecycle.enter()
+        with shelf.lock:
+            return shelf.clear(self.namespace)
+
+    async def _open(self) -> Shelf:
+        return self._shelf
 
     def _key(self, session_id: str) -> Key:
         return self.namespace, session_id
 
-    def _is_live(self, session_id: str) -> bool:
-        record = self._shelf.peek(self._key(session_id))
+    def _is_live(self, shelf: Shelf, session_id: str) -> bool:
+        record = shelf.peek(self._key(session_id))
         return record is not None and not record.is_expired(self.clock.now())
 
-    def _live(self, key: Key) -> Record | None:
-        record = self._shelf.get(key)
+    def _live(self, shelf: Shelf, session_id: str) -> Record | None:
+        record = shelf.get(self._key(session_id))
         return None if record is None or record.is_expired(self.clock.now()) else record
 
-    def _swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
-        key = self._key(session_id)
-        decision = decide_swap(self._live(key), record, expected)
+    def _swap(self, shelf: Shelf, session_id: str, record: Record, expected: str | Absent) -> bool:
+        decision = decide_swap(self._live(shelf, session_id), record, expected)
         if decision is SwapDecision.STORE:
-            self._shelf.put(key, record)
+            shelf.put(self._key(session_id), record)
         return decision is not SwapDecision.REFUSE
 
 

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Self, TypeVar, Unpack
 
 from palaver.contract.batches import BatchSessionStore, rounds
 from palaver.contract.session_ids import MAX_ID_BYTES, text_fault
 from palaver.contract.store import Capabilities
-from palaver.errors import InvalidOptionError, StoreClosedError
+from palaver.errors import InvalidOptionError
 from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.lifecycle import Lifecycle
 from palaver_mongo._client import Client, Document
@@ -39,6 +39,21 @@ _PATIENCE: Final = 1.0
 
 # What a document takes besides its payload: both parts of its key, its version, its times, its names.
 _OVERHEAD: Final = 16 * 1024
+
+
+class _Opened(NamedTuple):
+    """What the verbs need, in one event loop."""
+
+    client: Client
+    sessions: SessionsCollection
+
+
+async def _close(opened: _Opened) -> None:
+    await opened.client.close()
+
+
+def _abandon(opened: _Opened) -> None:
+    opened.client.abandon()
 
 
 class MongoSessionStore(BatchSessionStore):
@@ -72,9 +87,7 @@ class MongoSessionStore(BatchSessionStore):
         self._source = Source(url_or_client, connect_timeout, timeout)
         self._name = _check_name(collection_name)
         self._documents = Documents(self.namespace, self.clock, self._source.location)
-        self._lifecycle = Lifecycle(repr(self))
-        self._client: Client | None = None
-        self._sessions: SessionsCollection | None = None
+        self._lifecycle = Lifecycle(repr(self), self._open, _close, _abandon)
         self.capabilities = Capabilities(
             swap=True,
             batch=True,
@@ -91,12 +104,11 @@ class MongoSessionStore(BatchSessionStore):
         return f"<MongoSessionStore {self._source.location} collection {self._name!r}>"
 
     async def init(self) -> Self:
-        await self._lifecycle.open(self._open)
+        await self._lifecycle.open()
         return self
 
     async def close(self) -> None:
-        # To its end: half a close would leave connections that no later close finds.
-        await run_to_end(self._lifecycle.close(self._close))
+        await self._lifecycle.close()
 
     async def destroy(self, session_id: str) -> None:
         await self._run(lambda sessions: sessions.delete(session_id), session_id)
@@ -110,13 +122,13 @@ class MongoSessionStore(BatchSessionStore):
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         # Of several records for one id the last one is what stays.
         records = dict(items)
-        self._lifecycle.require_open()
+        await self._lifecycle.enter()
         self.check_sizes(items)
         await self._run(lambda sessions: sessions.replace(records), _only(records))
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         swaps = list(items)
-        self._lifecycle.require_open()
+        await self._lifecycle.enter()
         self.check_sizes(swaps)
         answers: dict[int, bool] = {}
         for this_round in rounds(swaps):
@@ -132,7 +144,7 @@ class MongoSessionStore(BatchSessionStore):
         return await self._run(lambda sessions: sessions.touch(session_id, expires_at), session_id)
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
-        self._lifecycle.require_open()
+        await self._lifecycle.enter()
         if text_fault(prefix, MAX_ID_BYTES) is not None:
             return  # no id begins with it
         # Every page is a command of its own: a slow listener keeps nothing open.
@@ -161,7 +173,7 @@ class MongoSessionStore(BatchSessionStore):
             removed += count
         return removed
 
-    async def _open(self) -> None:
+    async def _open(self) -> _Opened:
         client = await Client.of(self._source)
         try:
             collection = client.collection(self._name)
@@ -170,22 +182,14 @@ class MongoSessionStore(BatchSessionStore):
         except BaseException:
             await run_to_end(client.close())
             raise
-        self._client = client
-        self._sessions = SessionsCollection(collection, self._documents, min(_PATIENCE, client.timeout / 4))
-
-    async def _close(self) -> None:
-        if self._client is not None:
-            await self._client.close()
-        self._client = self._sessions = None
+        patience = min(_PATIENCE, client.timeout / 4)
+        return _Opened(client, SessionsCollection(collection, self._documents, patience))
 
     async def _run(
         self, work: Callable[[SessionsCollection], Coroutine[Any, Any, T]], session_id: str | None = None
     ) -> T:
-        self._lifecycle.require_open()
-        if self._client is None or self._sessions is None:
-            raise StoreClosedError(repr(self))
-        sessions = self._sessions
-        return await self._client.run(lambda: work(sessions), session_id)
+        opened = self._lifecycle.here or await self._lifecycle.enter()
+        return await opened.client.run(lambda: work(opened.sessions), session_id)
 
     async def _page(self, prefix: str, after: Document | None = None) -> list[Document]:
         return await self._run(lambda sessions: sessions.page(prefix, after))

@@ -100,6 +100,10 @@ class Channel:
         await self._places.drain()
         await self._connections.close()
 
+    def abandon(self) -> None:
+        """Drop the connections without waiting: their event loop is closed."""
+        self._connections.abandon()
+
     async def _take_turn(self, call: Callable[[], Awaitable[T]]) -> T:
         return await self._places.run(lambda: self._mapped(call))
 

@@ -89,6 +89,11 @@ class SlotConnections:
         """Close all connections that were opened here."""
         await close_all([member.close() for member in self._members.values()])
 
+    def abandon(self) -> None:
+        """Drop them without waiting: their event loop is closed."""
+        for member in self._members.values():
+            member.abandon()
+
     async def _learn(self) -> None:
         slots = await self._ask_for_slots()
         members = {address: self._member(address) for address in slots.primaries()}
@@ -191,6 +196,9 @@ class _Member:
 
     async def close(self) -> None:
         await self._connections.close()
+
+    def abandon(self) -> None:
+        self._connections.abandon()
 
 
 async def _run_once(commands: Sequence[Command], todo: dict[int, tuple[_Member, bool]], answers: list[Answer]) -> None:

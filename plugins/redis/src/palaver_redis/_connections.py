@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 from hiredis import pack_command
 from redis.exceptions import MaxConnectionsError, RedisError, ResponseError
 
+from palaver.toolkit.transports import drop_transport
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
@@ -77,6 +79,10 @@ class Connections(Protocol):
         """Close all connections that were opened here."""
         ...
 
+    def abandon(self) -> None:
+        """Drop them without waiting: their event loop is closed."""
+        ...
+
 
 _POOL_POLL_SECONDS: Final = 0.005
 
@@ -94,6 +100,10 @@ class Source(Protocol):
 
     async def close(self) -> None:
         """Close what was opened here."""
+        ...
+
+    def abandon(self) -> None:
+        """Drop it without waiting: its event loop is closed."""
         ...
 
 
@@ -139,6 +149,13 @@ class OwnSource:
         idle, self._idle = self._idle, []
         await close_all([*(each.disconnect() for each in idle), *(each.aclose() for each in self._closes)])
 
+    def abandon(self) -> None:
+        """Drop what nobody uses; whoever used another one has ended with the event loop."""
+        idle, self._idle = self._idle, []
+        for connection in idle:
+            writer, connection._writer = connection._writer, None  # noqa: SLF001  # it has no other name
+            drop_transport(None if writer is None else writer.transport)
+
 
 class ClientSource:
     """The pool of a client that somebody else made, which has all its connections back after each use.
@@ -170,6 +187,9 @@ class ClientSource:
 
     async def close(self) -> None:
         """Do nothing: its owner closes it."""
+
+    def abandon(self) -> None:
+        """Do nothing, likewise."""
 
 
 class ServerConnections:
@@ -210,6 +230,10 @@ class ServerConnections:
     async def close(self) -> None:
         """Close all connections that were opened here."""
         await self._source.close()
+
+    def abandon(self) -> None:
+        """Drop them without waiting: their event loop is closed."""
+        self._source.abandon()
 
 
 async def _exchange(

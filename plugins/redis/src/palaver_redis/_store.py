@@ -12,7 +12,7 @@ from redis.exceptions import ResponseError
 
 from palaver.contract.batches import BatchSessionStore
 from palaver.contract.store import Capabilities
-from palaver.errors import CorruptSessionError, StoreClosedError
+from palaver.errors import CorruptSessionError
 from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.lifecycle import Lifecycle
 from palaver.toolkit.options import check_seconds
@@ -110,36 +110,35 @@ class RedisSessionStore(BatchSessionStore):
         )
         self._shown = describe(self._place)
         self._keys = Keys(self.namespace)
-        self._lifecycle = Lifecycle(repr(self))
-        self._channel: Channel | None = None
+        self._lifecycle = Lifecycle(repr(self), self._open, Channel.close, Channel.abandon)
         self._eviction = EvictionWatch(self._shown)
 
     def __repr__(self) -> str:
         return f"<RedisSessionStore {self._shown}>"
 
     async def init(self) -> Self:
-        await self._lifecycle.open(self._open)
+        await self._lifecycle.open()
         return self
 
     async def close(self) -> None:
-        # To its end: half a close would leave connections that no later close finds.
-        await run_to_end(self._lifecycle.close(self._close))
+        await self._lifecycle.close()
 
     async def destroy(self, session_id: str) -> None:
-        channel, key = self._require_open(), self._keys.key(session_id)
+        channel = self._lifecycle.here or await self._lifecycle.enter()
+        key = self._keys.key(session_id)
         [answer] = await channel.change([Command(key, ("UNLINK", key))])
         channel.checked(answer)
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         wanted = list(session_ids)
         keys = list(map(self._keys.key, wanted))
         found = await read_values(channel, keys)
         now = self.clock.now()
-        return [self._live(session_id, found[key], now) for session_id, key in zip(wanted, keys, strict=True)]
+        return [self._live(channel, session_id, found[key], now) for session_id, key in zip(wanted, keys, strict=True)]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         self.check_sizes(items)
         now = self.clock.now()
         await self._eviction.look(channel, now)
@@ -148,7 +147,7 @@ class RedisSessionStore(BatchSessionStore):
                 channel.checked(answer)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         swaps = list(items)
         self.check_sizes(swaps)
         now = self.clock.now()
@@ -159,20 +158,20 @@ class RedisSessionStore(BatchSessionStore):
         return [self._is_done(answer, session_id) for answer, (session_id, _, _) in zip(answers, swaps, strict=True)]
 
     async def remove(self, session_id: str, expected: str) -> bool:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         call = self._keys.key(session_id), (encode_version(expected),)
         [answer] = await channel.change_script(REMOVE, self.clock.now(), [call])
         return self._is_done(answer, session_id)
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         now = self.clock.now()
         arguments = (expiry_text(expires_at), _ttl_text(time_to_live(expires_at, now)))
         [answer] = await channel.change_script(TOUCH, now, [(self._keys.key(session_id), arguments)])
         return self._is_done(answer, session_id)
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         try:
             start = prefix.encode()
         except UnicodeEncodeError:
@@ -199,7 +198,7 @@ class RedisSessionStore(BatchSessionStore):
         """Remove every session of this namespace, those that are damaged included."""
         return await self._remove(CLEAR, LIVE)
 
-    async def _open(self) -> None:
+    async def _open(self) -> Channel:
         with mapped_errors(self._shown, is_first=True):
             connections = connect(self._place, self._timeouts)
             try:
@@ -209,18 +208,7 @@ class RedisSessionStore(BatchSessionStore):
             except BaseException:
                 await run_to_end(connections.close())
                 raise
-        self._channel = Channel(connections, self._shown, calls=_calls(self._place), timeout=self._timeouts.answer)
-
-    async def _close(self) -> None:
-        if self._channel is not None:
-            await self._channel.close()
-            self._channel = None
-
-    def _require_open(self) -> Channel:
-        self._lifecycle.require_open()
-        if self._channel is None:
-            raise StoreClosedError(repr(self))
-        return self._channel
+        return Channel(connections, self._shown, calls=_calls(self._place), timeout=self._timeouts.answer)
 
     def _write(self, session_id: str, record: Record, now: int) -> Command:
         """Return the command that stores a record."""
@@ -238,12 +226,12 @@ class RedisSessionStore(BatchSessionStore):
         ttl = _ttl_text(time_to_live(record.expires_at, now))
         return self._keys.key(session_id), (encode_version(expected), version, ttl, encode_record(record, version))
 
-    def _live(self, session_id: str, value: Answer, now: int) -> Record | None:
+    def _live(self, channel: Channel, session_id: str, value: Answer, now: int) -> Record | None:
         if value is None:
             return None
         if isinstance(value, ResponseError):
             if not str(value).startswith("WRONGTYPE"):
-                self._require_open().checked(value)
+                channel.checked(value)
             raise self._corrupt("its value is not a string", session_id) from value
         record = decode_record(value, session_id, self._shown)
         return None if record.is_expired(now) else record
@@ -262,7 +250,8 @@ class RedisSessionStore(BatchSessionStore):
     async def _sweep(self, script: Script, start: bytes = b"") -> AsyncGenerator[dict[bytes, bytes], None]:
         """Run a script over the keys of this namespace; yields keys, each with what was there."""
         pattern = self._keys.pattern(start)
-        for node in await self._require_open().nodes():
+        channel = self._lifecycle.here or await self._lifecycle.enter()
+        for node in await channel.nodes():
             cursor = b"0"
             while True:
                 cursor, keys = await self._page(node, cursor, pattern)
@@ -271,11 +260,12 @@ class RedisSessionStore(BatchSessionStore):
                     break
 
     async def _page(self, node: Node, cursor: bytes, pattern: bytes) -> tuple[bytes, list[bytes]]:
-        answer = await self._require_open().ask_node(node, "SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE)
+        channel = self._lifecycle.here or await self._lifecycle.enter()
+        answer = await channel.ask_node(node, "SCAN", cursor, "MATCH", pattern, "COUNT", _PAGE)
         return answer[0], list(dict.fromkeys(answer[1]))
 
     async def _run(self, script: Script, keys: list[bytes]) -> list[bytes]:
-        channel = self._require_open()
+        channel = self._lifecycle.here or await self._lifecycle.enter()
         run = channel.ask_script if script is LOOK else channel.change_script
         return await run(script, self.clock.now(), [(key, ()) for key in keys])
 

@@ -69,6 +69,10 @@ class Database:
         self._is_closing = True
         await run_to_end(mapped_errors(self._close(), self._dialect))
 
+    def abandon(self) -> None:
+        """Drop all connections: their event loop is closed."""
+        self._connections.abandon()
+
     async def _close(self) -> None:
         while self._running:
             await asyncio.wait(self._running)

@@ -47,6 +47,10 @@ class Connections(Protocol):
         """Close all connections, once nothing is running any more."""
         ...
 
+    def abandon(self) -> None:
+        """Drop all connections without waiting: their event loop is closed."""
+        ...
+
 
 class Dialect(Protocol):
     """One database: where it is, and how to talk to it. Each statement is a transaction of its own, unless told."""

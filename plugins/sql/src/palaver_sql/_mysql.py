@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 import ssl
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final
 
@@ -13,6 +13,7 @@ from sqlalchemy import bindparam, delete, select, text
 from palaver.contract.record import ABSENT
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.toolkit.due import due_at
+from palaver.toolkit.transports import drop_transport
 from palaver_sql._options import count, flag_as_text, port, take_options
 from palaver_sql._schema import name_in_sql
 from palaver_sql._server import (
@@ -220,6 +221,12 @@ class _Asyncmy:
 
     def abort(self, connection: Any) -> None:
         connection.close()
+
+    def drop(self, connection: Any) -> None:
+        transport = connection._transport  # noqa: SLF001  # it has no other name
+        with suppress(RuntimeError):  # it asks the event loop, after it has noted that it is closed
+            connection.close()
+        drop_transport(transport)
 
 
 def _charset(text: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import inspect
 import select
 import socket
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlencode
 
@@ -15,6 +15,7 @@ from palaver.contract.batches import rounds
 from palaver.contract.session_ids import MAX_ID_BYTES
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver.toolkit.due import due_at
+from palaver.toolkit.transports import drop_transport
 from palaver_sql._options import count, flag, ports, take_options
 from palaver_sql._schema import name_in_sql
 from palaver_sql._server import (
@@ -202,6 +203,12 @@ class _Asyncpg(_PostgreSQLClient):
     def abort(self, connection: Any) -> None:
         connection.terminate()
 
+    def drop(self, connection: Any) -> None:
+        transport = connection._transport  # noqa: SLF001  # it has no other name
+        with suppress(RuntimeError):  # it asks the event loop, after it has noted that it is closed
+            connection.terminate()
+        drop_transport(transport)
+
 
 class _Psycopg(_PostgreSQLClient):
     """Nobody listens to a connection that is not in use: only its socket knows that it has ended."""
@@ -240,6 +247,9 @@ class _Psycopg(_PostgreSQLClient):
             shared.shutdown(socket.SHUT_RDWR)
         finally:
             shared.detach()
+
+    def drop(self, connection: Any) -> None:
+        connection.pgconn.finish()
 
 
 _ASYNCPG_ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {

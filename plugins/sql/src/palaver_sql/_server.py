@@ -6,6 +6,7 @@ import asyncio
 from contextlib import suppress
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from weakref import WeakKeyDictionary, WeakSet
 
 from sqlalchemy import event
 from sqlalchemy.exc import DBAPIError
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
     from types import ModuleType
 
-    from sqlalchemy import URL, Connection, ExceptionContext
+    from sqlalchemy import URL, Connection, Engine, ExceptionContext
     from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
     from palaver.contract.record import Record
@@ -34,6 +35,9 @@ __all__ = (
 )
 
 T = TypeVar("T")
+
+_connected: Final[WeakKeyDictionary[Engine, WeakSet[Any]]] = WeakKeyDictionary()
+"""The connections of the client library that each engine of ours has made."""
 
 # Whoever has more work than this at the same time had better send it as batches, which the engine does.
 READERS: Final = 5
@@ -91,6 +95,10 @@ class Client(Protocol):
 
     def abort(self, connection: Any) -> None:
         """Close it at once, so that whoever waits for an answer gets an error."""
+        ...
+
+    def drop(self, connection: Any) -> None:
+        """Give back its descriptor: its event loop is closed."""
         ...
 
 
@@ -179,6 +187,13 @@ class ServerConnections:
                     await self._engine.dispose()
                 return
 
+    def abandon(self) -> None:
+        if not self._is_own:
+            return
+        for raw in _connected.pop(self._engine.sync_engine, ()):
+            self._client.drop(raw)
+        self._engine.sync_engine.dispose(close=False)
+
     async def _connect(self) -> AsyncConnection:
         """Return a connection that is alive as far as can be known without asking the server."""
         async with asyncio.timeout(self._timeouts.connect):
@@ -231,6 +246,7 @@ def open_engine(url: URL, client: Client, settings: Callable[[Any], Iterable[str
 
     @event.listens_for(engine.sync_engine, "connect")
     def begin(connection: Any, _: object) -> None:
+        _connected.setdefault(engine.sync_engine, WeakSet()).add(connection.driver_connection)
         cursor = connection.cursor()
         for setting in settings(connection.driver_connection):
             cursor.execute(setting)

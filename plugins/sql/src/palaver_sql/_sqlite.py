@@ -383,6 +383,9 @@ class _Connections:
         finally:
             await self._threads.close()
 
+    def abandon(self) -> None:
+        self._threads.abandon(self._engine.dispose)
+
     def _run(self, work: Callable[[Connection], T]) -> T:
         """Do `work`; if the disk is full, once more after the log has given back its room."""
         try:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, Self, TypeVar, Unpack
 from palaver.contract.batches import BatchSessionStore
 from palaver.contract.session_ids import MAX_ID_BYTES, text_fault
 from palaver.contract.store import Capabilities
-from palaver.errors import StoreClosedError
 from palaver.toolkit.lifecycle import Lifecycle
 from palaver_sql._database import Database
 from palaver_sql._dialects import choose_dialect
@@ -79,8 +78,7 @@ class SQLSessionStore(BatchSessionStore):
         self._dialect = choose_dialect(url, given, schema)
         self._table = sessions_table(table, self._dialect.schema)
         self._statements = self._dialect.statements(self._table, self.namespace, self.clock)
-        self._lifecycle = Lifecycle(repr(self))
-        self._database: Database | None = None
+        self._lifecycle = Lifecycle(repr(self), self._open, Database.close, Database.abandon)
         self.batches_in_flight = min(_BATCHES_IN_FLIGHT, self._dialect.writers)
         self.capabilities = Capabilities(
             swap=True,
@@ -98,17 +96,17 @@ class SQLSessionStore(BatchSessionStore):
         return f"<SQLSessionStore {self._dialect.location} table {self._table.fullname!r}>"
 
     async def init(self) -> Self:
-        await self._lifecycle.open(self._open)
+        await self._lifecycle.open()
         return self
 
     async def close(self) -> None:
-        await self._lifecycle.close(self._close)
+        await self._lifecycle.close()
 
     async def destroy(self, session_id: str) -> None:
         await self._write_one(session_id, lambda connection: self._statements.delete(connection, session_id))
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
-        database = self._require_open()
+        database = self._lifecycle.here or await self._lifecycle.enter()
         wanted = list(session_ids)
         if not wanted:
             return []
@@ -117,7 +115,7 @@ class SQLSessionStore(BatchSessionStore):
         return [_live(found.get(session_id), now) for session_id in wanted]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
-        database = self._require_open()
+        database = self._lifecycle.here or await self._lifecycle.enter()
         records = dict(items)
         self.check_sizes(items)
         if len(records) == 1:
@@ -126,7 +124,7 @@ class SQLSessionStore(BatchSessionStore):
             await self._write_all(database, records)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
-        database = self._require_open()
+        database = self._lifecycle.here or await self._lifecycle.enter()
         swaps = list(items)
         self.check_sizes(swaps)
         if not swaps:
@@ -146,7 +144,7 @@ class SQLSessionStore(BatchSessionStore):
         )
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
-        self._require_open()
+        await self._lifecycle.enter()
         if text_fault(prefix, MAX_ID_BYTES) is not None:
             return  # no id begins with it
         # Every page is a statement of its own: a slow listener keeps nothing open.
@@ -169,32 +167,22 @@ class SQLSessionStore(BatchSessionStore):
         await self._remove(self._statements.remove_expired)
         return live
 
-    async def _open(self) -> None:
+    async def _open(self) -> Database:
         database = Database(self._dialect)
         try:
             await database.prepare(self._table)
         except BaseException:
             await database.close()
             raise
-        self._database = database
-
-    async def _close(self) -> None:
-        if self._database is not None:
-            await self._database.close()
-            self._database = None
-
-    def _require_open(self) -> Database:
-        self._lifecycle.require_open()
-        if self._database is None:
-            raise StoreClosedError(repr(self))
-        return self._database
+        return database
 
     async def _write_one(self, session_id: str, work: Callable[[Connection], T]) -> T:
         def alone(connection: Connection) -> T:
             with self._statements.alone(session_id):
                 return work(connection)
 
-        return await self._require_open().write(alone)
+        database = self._lifecycle.here or await self._lifecycle.enter()
+        return await database.write(alone)
 
     async def _write_all(self, database: Database, records: Mapping[str, Record]) -> None:
         """Write all together; if somebody has kept one locked for too long, each by itself."""
@@ -263,12 +251,14 @@ class SQLSessionStore(BatchSessionStore):
         """Remove rows piece by piece, so that others can write in between; return how many."""
         now = self.clock.now()
         removed = 0
-        while count := await self._require_open().write(lambda connection: piece(connection, now)):
+        database = self._lifecycle.here or await self._lifecycle.enter()
+        while count := await database.write(lambda connection: piece(connection, now)):
             removed += count
         return removed
 
     async def _page(self, prefix: str, after: Any) -> Page:
-        return await self._require_open().read(lambda connection: self._statements.page(connection, prefix, after))
+        database = self._lifecycle.here or await self._lifecycle.enter()
+        return await database.read(lambda connection: self._statements.page(connection, prefix, after))
 
 
 def _live(record: Record | None, now: int) -> Record | None:
