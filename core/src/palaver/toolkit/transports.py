@@ -30,6 +30,7 @@ def drop_transport(transport: asyncio.BaseTransport | None) -> None:
         drop_transport(wrapped)
     socket: Any = getattr(transport, "_sock", None)
     if socket is not None:
+        transport._closing = True  # type: ignore[attr-defined]  # noqa: SLF001  # see above
         with suppress(OSError):
             socket.close()
         transport._sock = None  # type: ignore[attr-defined]  # noqa: SLF001  # see above

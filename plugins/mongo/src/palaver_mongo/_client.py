@@ -10,7 +10,6 @@ from bson.codec_options import CodecOptions
 from pymongo import AsyncMongoClient, ReadPreference
 
 from palaver.toolkit.cancellation import run_to_end
-from palaver.toolkit.transports import drop_transport
 from palaver_mongo._errors import mapped_errors
 
 if TYPE_CHECKING:
@@ -91,15 +90,6 @@ class Client:
         if not isinstance(self._source.given, AsyncMongoClient):
             with pymongo.timeout(_LEAVE_TIMEOUT):
                 await mapped_errors(self._client.close(), self._source.location)
-
-    def abandon(self) -> None:
-        """Drop the connections without waiting: their event loop is closed, and its monitors have ended with it."""
-        if isinstance(self._source.given, AsyncMongoClient):
-            return
-        for server in self._client._topology._servers.values():  # noqa: SLF001  # it has no other name
-            for connection in server.pool.conns:
-                drop_transport(connection.conn.conn[0])
-            server.pool.conns.clear()
 
     async def _bounded(self, work: Callable[[], Coroutine[Any, Any, T]]) -> T:
         # The limit goes to the server as well: what is not done in time is not done later.

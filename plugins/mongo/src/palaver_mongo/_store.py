@@ -52,10 +52,6 @@ async def _close(opened: _Opened) -> None:
     await opened.client.close()
 
 
-def _abandon(opened: _Opened) -> None:
-    opened.client.abandon()
-
-
 class MongoSessionStore(BatchSessionStore):
     """Keeps sessions in a collection of MongoDB.
 
@@ -87,7 +83,7 @@ class MongoSessionStore(BatchSessionStore):
         self._source = Source(url_or_client, connect_timeout, timeout)
         self._name = _check_name(collection_name)
         self._documents = Documents(self.namespace, self.clock, self._source.location)
-        self._lifecycle = Lifecycle(repr(self), self._open, _close, _abandon)
+        self._lifecycle = Lifecycle(repr(self), self._open, _close)
         self.capabilities = Capabilities(
             swap=True,
             batch=True,
