@@ -11,7 +11,8 @@ import pytest
 
 from palaver.contract.record import Record
 from palaver.contract.store import Capabilities, SessionStore
-from palaver.errors import SessionTooLargeError, StoreClosedError
+from palaver.errors import SessionTooLargeError
+from palaver.toolkit.lifecycle import Lifecycle
 from palaver_conformance import check_store
 from palaver_conformance.laws import all_laws
 from palaver_conformance.saboteurs._honest import HonestHarness, HonestStore
@@ -31,31 +32,30 @@ class FourMethods(SessionStore):
     def __init__(self, _location: str, **options: Unpack[StoreOptions]) -> None:
         super().__init__(**options)
         self._records: dict[str, Record] = {}
-        self._is_open = False
+        self._lifecycle = Lifecycle(repr(self), self._open)
 
     async def init(self) -> Self:
-        self._is_open = True
+        await self._lifecycle.open()
         return self
 
     async def close(self) -> None:
-        self._is_open = False
+        await self._lifecycle.close()
 
     async def read(self, session_id: str) -> Record | None:
-        self._require_open()
+        await self._lifecycle.enter()
         record = self._records.get(session_id)
         return None if record is None or record.is_expired(self.clock.now()) else record
 
     async def write(self, session_id: str, record: Record) -> None:
-        self._require_open()
+        await self._lifecycle.enter()
         self._records[session_id] = record
 
     async def destroy(self, session_id: str) -> None:
-        self._require_open()
+        await self._lifecycle.enter()
         self._records.pop(session_id, None)
 
-    def _require_open(self) -> None:
-        if not self._is_open:
-            raise StoreClosedError("four methods")
+    async def _open(self) -> bool:
+        return True
 
 
 class Slow(MemorySessionStore):

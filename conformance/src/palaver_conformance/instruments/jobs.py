@@ -6,7 +6,9 @@ import asyncio
 import json
 import os
 import pickle
+import signal
 import sys
+import warnings
 from typing import TYPE_CHECKING, Any, Final
 
 from palaver.contract.record import Record
@@ -87,6 +89,61 @@ def payload_of(number: int, longest: int | None) -> bytes:
     return ((b"%d;" % number) * (1 + 997 * (number % 6)))[:longest]
 
 
+async def fork(harness: Harness, location: str, _: dict[str, Any]) -> None:
+    """Fork while a store is open, use it in parent and child at the same time, and tell what went wrong, or "well"."""
+    async with harness.make(location, clock=StandingClock()) as store:
+        await asyncio.gather(*(store.write(f"before:{number}", EARLIER) for number in range(8)))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # there may be threads: that is what is tried
+            pid = os.fork()
+        if pid == 0:
+            os._exit(_in_the_child(store))
+        parent = await _use(store, "parent")
+        child = await _end_of(pid)
+        seen = [await store.read(f"child:{number}") for number in range(_FORKED_CALLS)]
+        lost = [record for record in seen if record != LATER] if store.capabilities.shared and not parent else []
+        is_lost = bool(lost) and store.capabilities.durable
+    _tell(parent or child or ("what the child wrote is not there" if is_lost else "well"))
+
+
+_FORKED_CALLS: Final = 40
+_LONGEST_CHILD: Final = 5.0
+
+
+def _in_the_child(store: SessionStore) -> int:
+    """Return the exit code."""
+    asyncio.events._set_running_loop(None)  # noqa: SLF001  # the parent's, where Python does not do it by itself
+    loop = asyncio.new_event_loop()
+    try:
+        return 1 if loop.run_until_complete(asyncio.wait_for(_use(store, "child"), _LONGEST_CHILD)) else 0
+    except BaseException:  # noqa: BLE001  # whatever a store under trial does
+        return 2
+
+
+async def _use(store: SessionStore, name: str) -> str:
+    """Write and read back; return what was wrong, or nothing."""
+    for number in range(_FORKED_CALLS):
+        session_id = f"{name}:{number}"
+        await store.write(session_id, LATER)
+        found = await store.read(session_id), await store.read(f"before:{number % 8}")
+        if found != (LATER, EARLIER):
+            return f"the {name} read {found!r} after call {number}"
+    return ""
+
+
+async def _end_of(pid: int) -> str:
+    """Wait for the child; return what was wrong, or nothing."""
+    for _ in range(int(_LONGEST_CHILD * 100)):
+        ended, status = os.waitpid(pid, os.WNOHANG)  # noqa: ASYNC222  # it does not wait
+        if ended:
+            code = os.waitstatus_to_exitcode(status)
+            return {0: "", 1: "the child did not read what it wrote", 2: "the child failed"}.get(code, f"code {code}")
+        await asyncio.sleep(0.01)
+    os.kill(pid, signal.SIGKILL)
+    await asyncio.to_thread(os.waitpid, pid, 0)
+    return "the child hangs"
+
+
 async def history(harness: Harness, location: str, options: dict[str, Any]) -> None:
     """Be one client of a history among several processes."""
     from palaver_conformance.histories.history import Recorder
@@ -118,7 +175,7 @@ async def init(harness: Harness, location: str, options: dict[str, Any]) -> None
     _tell("well" if found == record else f"{found!r}")
 
 
-JOBS: Final = {"look": look, "write": write, "finish": finish, "history": history, "init": init}
+JOBS: Final = {"look": look, "write": write, "finish": finish, "fork": fork, "history": history, "init": init}
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ __all__ = ("all_laws",)
 _FAMILIES: Final = (
     "capabilities",
     "lifecycle",
+    "place",
     "verbs",
     "values",
     "ids",

@@ -15,6 +15,7 @@ __all__ = ("Saboteur", "all_saboteurs")
 _FAMILIES: Final = (
     "capabilities",
     "lifecycle",
+    "place",
     "opening",
     "errors",
     "failures",

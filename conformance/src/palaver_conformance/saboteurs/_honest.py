@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from collections import defaultdict
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, Self
 
 from palaver.contract.record import ABSENT, Absent, Record
 from palaver.contract.store import Capabilities, SessionStore
-from palaver.errors import CorruptSessionError, StoreClosedError, StoreUnavailableError
+from palaver.errors import CorruptSessionError, StoreClosedError, StoreUnavailableError, WrongLoopError
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Sequence
@@ -48,8 +49,11 @@ class HonestStore(SessionStore):
         super().__init__(clock=clock, namespace=namespace)
         self.medium = medium
         self.is_open = False
+        self.loop: asyncio.AbstractEventLoop | None = None
+        self.pid = os.getpid()
 
     async def init(self) -> Self:
+        self.stay_here()
         await self.trip()
         self.is_open = True
         return self
@@ -121,10 +125,19 @@ class HonestStore(SessionStore):
 
     # The steps.
 
+    def stay_here(self) -> None:
+        """Be open in the running event loop, unless another one has it that still runs."""
+        loop = asyncio.get_running_loop()
+        is_elsewhere = self.is_open and self.loop is not None and self.loop is not loop and self.pid == os.getpid()
+        if is_elsewhere and self.loop is not None and self.loop.is_running():
+            raise WrongLoopError(repr(self))
+        self.loop, self.pid = loop, os.getpid()
+
     async def begin(self) -> None:
         """Do what comes before every verb but `init` and `close`."""
         if not self.is_open:
             raise StoreClosedError(repr(self))
+        self.stay_here()
         await self.trip()
 
     async def trip(self) -> None:

@@ -13,6 +13,11 @@ one is broken. Laws for every verb:
   `CorruptSessionError`; neither is ever "no session". No exception of a client library crosses the contract.
 - [ERROR-02] No credential and no payload is in a repr, a log or an error.
 - [LIFECYCLE-01] Before `init` and after `close` every other verb raises `StoreClosedError`.
+- [PLACE-01] A store is open in one event loop. Used in another one while that one runs, every verb raises
+  `WrongLoopError` at once, and what goes on in the first is not disturbed.
+- [PLACE-02] Used in another event loop once the former has ended, an open store opens itself again there, and leaks
+  nothing.
+- [PLACE-03] Used in a forked child, an open store opens itself again there; the parent's connections see no byte of it.
 - [LOOP-01] No verb blocks the event loop.
 - [CANCEL-01] A cancelled call leaves the old record or the new one, never a mixture, has no effect after it has
   ended, and leaves the store usable.
