@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
@@ -122,7 +121,7 @@ class Sessions:
         """
         engine = self._engine
         check_session_id(session_id, max_bytes=engine.max_id_bytes)
-        if engine.ready_in is not asyncio.get_running_loop():
+        if not engine.is_here:
             await engine.settle()
         record = await engine.store.read(session_id)
         return None if record is None else Snapshot.of(session_id, record)

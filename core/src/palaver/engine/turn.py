@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from threading import get_ident
 from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
 
 from msgspec import Raw
@@ -83,11 +84,17 @@ class Engine:
         self.round_trips = RoundTrips(store)
         self.initial = b"{}"
         """The encoded initial state."""
-        self.ready_in: asyncio.AbstractEventLoop | None = None
-        """The event loop in which the store is open and turns run."""
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._thread: int | None = None
+        """The thread of the event loop, once the store is open there."""
         self._is_closed = False
         watch_forks(self)
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the store is open in the running event loop, as far as the engine knows."""
+        # As `Lifecycle.here` finds out, and for the same reason.
+        return self._thread == get_ident() and self._loop is not None and self._loop.is_running()
 
     async def init(self) -> None:
         """Open the store."""
@@ -112,14 +119,14 @@ class Engine:
         if self._loop is not loop:
             if self._loop is not None and self._loop.is_running():
                 raise WrongLoopError(plain_name(repr(self.store)))
-            self._loop, self.queue, self.round_trips = loop, TurnQueue(), RoundTrips(self.store)
+            self._loop, self.queue, self.round_trips = loop, TurnQueue(loop), RoundTrips(self.store)
         await self.store.init()
-        self.ready_in = loop
+        self._thread = get_ident()
 
     def leave_to_parent(self) -> object:
         """Have no turns, and be in no event loop: in a forked process."""
         left = self._loop, self.queue, self.round_trips
-        self.ready_in = self._loop = None
+        self._thread = self._loop = None
         return left
 
 
@@ -147,7 +154,7 @@ class Turn:
 
     async def __aenter__(self) -> Session:
         engine = self._engine
-        if engine.ready_in is not asyncio.get_running_loop():
+        if not engine.is_here:
             await engine.settle()
         if not engine.queue.enter_at_once(self._id):
             await engine.queue.enter(self._id)

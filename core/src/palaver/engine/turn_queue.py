@@ -26,12 +26,14 @@ class TurnQueue:
     """Lets one turn of each session run at a time, in one event loop.
 
     A turn that is over is handed straight to the next in line, so that nobody who comes later can slip in between.
+
+    Args:
+        loop: the event loop, where it is known: to look it up takes longer than all else here.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._lines: dict[str, _Line] = {}
-        self._loop: asyncio.AbstractEventLoop | None = None
-        """The loop of all who stand in a line, looked up by the first: up to Python 3.11, that is a system call."""
+        self._loop = loop
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -60,8 +62,6 @@ class TurnQueue:
         """Take the turn if nobody has it or waits for it, and tell whether the caller has it now."""
         if session_id in self._lines:
             return False
-        if not self._lines:
-            self._loop = asyncio.get_running_loop()
         self._lines[session_id] = _Line(asyncio.current_task(self._loop))
         return True
 

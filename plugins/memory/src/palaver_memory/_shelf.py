@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-import threading
 from collections import OrderedDict, defaultdict
+from threading import Lock
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 from palaver.errors import InvalidOptionError
@@ -28,12 +28,13 @@ class Shelf:
 
     Args:
         limit: how many records to keep.
+        lock: for the stores of a name, which may be in several threads; a store without a name is alone.
     """
 
-    def __init__(self, limit: int) -> None:
+    def __init__(self, limit: int, lock: Lock | None = None) -> None:
         self.limit = limit
-        self.lock = threading.Lock()
-        """To be held for each step: the stores of a name may be in several threads."""
+        self.lock = lock
+        """To be held for each step, where there is one."""
         self._records: OrderedDict[Key, Record] = OrderedDict()
         # Each record is in the calendar of its namespace, with its expiry; a calendar holds nothing else.
         self._calendars: defaultdict[str, Calendar] = defaultdict(Calendar)
@@ -119,7 +120,7 @@ def shelf_named(name: str, limit: int | None) -> Shelf:
     """
     if not name:
         return Shelf(limit or DEFAULT_MAX_SESSIONS)
-    shelf = _shelves.setdefault(name, Shelf(limit or DEFAULT_MAX_SESSIONS))
+    shelf = _shelves.setdefault(name, Shelf(limit or DEFAULT_MAX_SESSIONS, lock=Lock()))
     if limit is not None and limit != shelf.limit:
         raise InvalidOptionError(f"memory://{name} keeps {shelf.limit} sessions already", option="max_sessions")
     return shelf

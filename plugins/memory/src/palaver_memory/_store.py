@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, Self, Unpack
+from typing import TYPE_CHECKING, Final, Self, Unpack
 
 from palaver.contract.record import SwapDecision, decide_swap
 from palaver.contract.store import Capabilities, SessionStore
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from palaver_memory._shelf import Key, Shelf
 
 __all__ = ("MemorySessionStore",)
+
+_NO_LOCK: Final[AbstractContextManager[None]] = nullcontext()
 
 
 class MemorySessionStore(SessionStore):
@@ -58,27 +61,31 @@ class MemorySessionStore(SessionStore):
 
     async def read(self, session_id: str) -> Record | None:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
+        if shelf.lock is None:
+            return self._live(shelf, session_id)
         with shelf.lock:
             return self._live(shelf, session_id)
 
     async def write(self, session_id: str, record: Record) -> None:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             shelf.put(self._key(session_id), record)
 
     async def destroy(self, session_id: str) -> None:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             shelf.remove(self._key(session_id))
 
     async def swap(self, session_id: str, record: Record, expected: str | Absent) -> bool:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
+        if shelf.lock is None:
+            return self._swap(shelf, session_id, record, expected)
         with shelf.lock:
             return self._swap(shelf, session_id, record, expected)
 
     async def remove(self, session_id: str, expected: str) -> bool:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             live = self._live(shelf, session_id)
             if live is None or live.version != expected:
                 return False
@@ -87,23 +94,23 @@ class MemorySessionStore(SessionStore):
 
     async def read_many(self, session_ids: Sequence[str]) -> list[Record | None]:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             return [self._live(shelf, session_id) for session_id in session_ids]
 
     async def write_many(self, items: Sequence[tuple[str, Record]]) -> None:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             for session_id, record in items:
                 shelf.put(self._key(session_id), record)
 
     async def swap_many(self, items: Sequence[tuple[str, Record, str | Absent]]) -> list[bool]:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             return [self._swap(shelf, *item) for item in items]
 
     async def touch(self, session_id: str, expires_at: int | None) -> bool:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             live = self._live(shelf, session_id)
             if live is None:
                 return False
@@ -112,7 +119,7 @@ class MemorySessionStore(SessionStore):
 
     async def scan(self, prefix: str = "") -> AsyncIterator[str]:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             session_ids = shelf.ids(self.namespace)
         for session_id in session_ids:
             # Looked at only now, for it may have gone since the scan began.
@@ -121,13 +128,13 @@ class MemorySessionStore(SessionStore):
 
     async def purge(self) -> int:
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             return shelf.purge(self.namespace, self.clock.now())
 
     async def clear(self) -> int:
         await self.purge()
         shelf = self._lifecycle.here or await self._lifecycle.enter()
-        with shelf.lock:
+        with shelf.lock or _NO_LOCK:
             return shelf.clear(self.namespace)
 
     async def _open(self) -> Shelf:
