@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import os
 import sqlite3
 import subprocess
@@ -170,9 +171,16 @@ async def test_store_that_is_never_closed_warns(url: str) -> None:
     store = SQLSessionStore(url)
     await store.init()
     database = await store._lifecycle.enter()
+    forgotten = [store]
+    del store
     with pytest.warns(ResourceWarning, match="was never closed"):
-        del store
+        _collect(forgotten)
     await database.close()
+
+
+def _collect(forgotten: list[Any]) -> None:
+    forgotten.clear()
+    gc.collect()
 
 
 def test_program_that_never_closes_its_store_ends(url: str) -> None:

@@ -72,6 +72,11 @@ class SessionFiles:
         self._shards_at_once = _SHARDS_AT_ONCE
         self._files_at_once = MOST_AT_ONCE
 
+    @property
+    def root(self) -> Path:
+        """The folder of all namespaces: absolute, once it is prepared."""
+        return self._folder.parent
+
     def open_fewer_files(self) -> None:
         """Halve how many files a save has open, for the process has reached its limit."""
         self._shards_at_once = max(1, self._shards_at_once // 2)

@@ -88,6 +88,8 @@ class FileSessionStore(SessionStore):
         super().__init__(**options)
         self._path = _parse_path(path)
         self._lock_timeout = check_seconds(lock_timeout, "lock_timeout", most=threading.TIMEOUT_MAX)
+        # Absolute from the first time on: the store must not wander when the process changes its folder.
+        self._root = Path(self._path)
         self._lifecycle = Lifecycle(repr(self), self._open, _close, _abandon)
 
     def __repr__(self) -> str:
@@ -145,13 +147,14 @@ class FileSessionStore(SessionStore):
         return sum([await self._run(SessionFiles.clear, shard) for shard in await self._run(SessionFiles.shards)])
 
     async def _open(self) -> _Opened:
-        files = SessionFiles(Path(self._path), self.namespace, self.clock, self._lock_timeout)
+        files = SessionFiles(self._root, self.namespace, self.clock, self._lock_timeout)
         opened = _Opened(files, Threads(_THREADS, "palaver-file"))
         try:
             await opened.threads.run(self._explain_errors, opened, SessionFiles.prepare)
         except BaseException:
             await run_to_end(_close(opened))
             raise
+        self._root = files.root
         return opened
 
     async def _run(self, job: Callable[[SessionFiles, *Ts], T], *arguments: *Ts) -> T:

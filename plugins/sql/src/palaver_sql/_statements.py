@@ -125,7 +125,7 @@ class Statements(ABC):
             raise self.locked(session_id) from None
 
     def unless_locked(self, connection: Connection, work: Callable[[Connection], T]) -> T | None:
-        """Do `work`; return None when it has waited in vain for a lock, and nothing is done."""
+        """Do `work`, which may be done again; return None when it has waited in vain for a lock."""
         try:
             return work(connection)
         except DBAPIError as error:
