@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 import threading
+import weakref
 from typing import TYPE_CHECKING, Any, TypeVar, TypeVarTuple
 
 from palaver_conformance.saboteurs._honest import HonestStore
@@ -58,17 +59,18 @@ class LeaksForEachLoop(HonestStore):
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.kept: list[socket.socket] = []
+        self.kept: list[int] = []
+        weakref.finalize(self, _close_all, self.kept)
 
     def stay_here(self) -> None:
         if self.loop is not asyncio.get_running_loop():
-            self.kept += socket.socketpair()
+            self.kept.append(os.dup(0))
         super().stay_here()
 
-    async def close(self) -> None:
-        for each in self.kept:
-            each.close()
-        await super().close()
+
+def _close_all(descriptors: list[int]) -> None:
+    for each in descriptors:
+        os.close(each)
 
 
 @saboteur("fork-hangs", law="PLACE-03", words="the child")

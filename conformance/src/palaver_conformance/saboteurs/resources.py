@@ -145,15 +145,15 @@ class ComputesLong(HonestStore):
 class BelongsToLoop(HonestStore):
     """A store belongs to the event loop in which it was opened first."""
 
-    loop: asyncio.AbstractEventLoop | None = None
+    born_in: asyncio.AbstractEventLoop | None = None
 
     async def init(self) -> Self:
-        self.loop = self.loop or asyncio.get_running_loop()
+        self.born_in = self.born_in or asyncio.get_running_loop()
         return await super().init()
 
     async def trip(self) -> None:
         await super().trip()
-        if self.loop is not asyncio.get_running_loop():
+        if self.born_in is not asyncio.get_running_loop():
             raise RuntimeError("Task got Future attached to a different loop")
 
 
