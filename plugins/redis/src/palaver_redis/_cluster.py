@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ("SlotConnections",)
 
 _REDIRECTIONS: Final = 16
+_REDIRECTIONS_AT_ONCE: Final = 4
 _ASKING: Final = ("ASKING",)
 _TRY_AGAIN_DELAY: Final = 0.05
 _NO_CLUSTER: Final = "cluster support disabled"
@@ -66,7 +67,9 @@ class SlotConnections:
         await self.open()
         answers: list[Answer] = [None] * len(commands)
         todo = {place: (self._primary(command.key), False) for place, command in enumerate(commands)}
-        for _ in range(_REDIRECTIONS):
+        for number in range(_REDIRECTIONS):
+            if number > _REDIRECTIONS_AT_ONCE:
+                await asyncio.sleep(_TRY_AGAIN_DELAY)  # the nodes do not agree yet who has a slot
             await _run_once(commands, todo, answers)
             todo = await self._redirect(todo, answers)
             if not todo:
