@@ -32,8 +32,9 @@ def test_errors_survive_the_way_between_processes(error: type[PalaverError]) -> 
 
 
 def test_only_what_time_can_mend_may_be_retried() -> None:
-    """A store that is away and a conflict may be retried; nothing else."""
-    assert {error.__name__ for error in ALL if error.retryable} == {"StoreUnavailableError", "ConflictError"}
+    """A store that is away, a conflict and a session that is busy may be retried; nothing else."""
+    retryable = {error.__name__ for error in ALL if error.retryable}
+    assert retryable == {"StoreUnavailableError", "ConflictError", "SessionBusyError"}
 
 
 def test_messages_name_the_facts() -> None:

@@ -18,9 +18,11 @@ from palaver import (
     InvalidStateError,
     NestedTurnError,
     Record,
+    SessionBusyError,
     Sessions,
     SessionTooLargeError,
     StoreUnavailableError,
+    TurnDeadlockError,
     TurnEndedError,
 )
 
@@ -891,3 +893,47 @@ class TestFacts:
         """Nothing is made up."""
         async with sessions.turn("somebody") as session:
             assert session.platform == ""
+
+
+class TestWaiting:
+    async def test_a_turn_that_cannot_begin_in_time(self, sessions: Sessions) -> None:
+        """Its caller is told that the session is busy; the turn that runs is not disturbed."""
+        begun, may_end = asyncio.Event(), asyncio.Event()
+
+        async def long() -> None:
+            async with sessions.turn("a") as session:
+                begun.set()
+                await may_end.wait()
+                session.state["n"] = 1
+
+        running = asyncio.create_task(long())
+        await begun.wait()
+        with pytest.raises(SessionBusyError, match="'a' is busy"):
+            async with sessions.turn("a", timeout=0):
+                pass
+        may_end.set()
+        await running
+
+        async with sessions.turn("a", timeout=0) as session:
+            assert session.state["n"] == 1
+
+    async def test_two_turns_in_opposite_order(self, sessions: Sessions) -> None:
+        """One of the tasks is told so instead of both waiting for ever, and the other one goes on."""
+
+        async def both(first: str, second: str) -> None:
+            async with sessions.turn(first):
+                await asyncio.sleep(0)
+                async with sessions.turn(second) as session:
+                    session.state["n"] += 1
+
+        outcomes = await asyncio.gather(both("x", "y"), both("y", "x"), return_exceptions=True)
+
+        assert [type(outcome) for outcome in outcomes] == [type(None), TurnDeadlockError]
+        async with sessions.turn("y") as session:
+            assert session.state["n"] == 1
+
+    @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5", True])
+    async def test_a_timeout_that_means_nothing_is_refused(self, sessions: Sessions, seconds: Any) -> None:
+        """Before anything is waited for."""
+        with pytest.raises(InvalidOptionError, match="timeout"):
+            sessions.turn("a", timeout=seconds)

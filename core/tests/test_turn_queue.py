@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from palaver import NestedTurnError, StoreUnavailableError
+from palaver import NestedTurnError, SessionBusyError, StoreUnavailableError, TurnDeadlockError
 from palaver.engine.turn_queue import TurnQueue
 
 
@@ -121,3 +121,67 @@ async def test_those_who_wait_may_share_a_failure() -> None:
     ]
     assert outcomes[0] is not outcomes[1]
     assert queue.enter_at_once("a")
+
+
+async def test_a_wait_has_an_end() -> None:
+    """Whoever has waited long enough is told that the session is busy, and those behind move up."""
+    queue = TurnQueue()
+    await queue.enter("a")
+    hasty, patient = (asyncio.create_task(_enter_and_leave(queue, "a", seconds)) for seconds in (0, None))
+
+    with pytest.raises(SessionBusyError, match="'a' is busy: its turn could not begin within 0 seconds") as caught:
+        await hasty
+    assert caught.value.retryable
+    queue.leave("a")
+    await patient
+
+    await _enter_and_leave(queue, "a", 0)
+    assert len(queue) == 0
+
+
+async def test_a_circle_of_waits_is_refused_when_it_closes() -> None:
+    """The one who would close it is told which task waits for what; the others go on when it has left."""
+    queue, order = TurnQueue(), []
+
+    async def two(first: str, second: str) -> None:
+        await queue.enter(first)
+        try:
+            await asyncio.sleep(0)
+            await queue.enter(second)
+            order.append(second)
+            queue.leave(second)
+        finally:
+            queue.leave(first)
+
+    names = {"one": ("x", "y"), "two": ("y", "z"), "three": ("z", "x")}
+    tasks = [asyncio.create_task(two(*pair), name=name) for name, pair in names.items()]
+    errors = await asyncio.gather(*tasks, return_exceptions=True)
+
+    assert errors[:2] == [None, None]
+    [error] = [error for error in errors if isinstance(error, TurnDeadlockError)]
+    assert error.circle == (("three", "x"), ("one", "y"), ("two", "z"))
+    assert "task 'one' waits for 'y'" in str(error)
+    assert order == ["z", "y"]
+    assert len(queue) == 0
+
+
+async def test_a_long_way_without_a_circle_is_waited_for() -> None:
+    """Many who wait for each other in a row are no deadlock, whatever the order of their coming."""
+    queue, ended = TurnQueue(), []
+
+    async def both(number: int) -> None:
+        await queue.enter(f"{number}")
+        await asyncio.sleep(0)
+        await _enter_and_leave(queue, f"{number + 1}")
+        ended.append(number)
+        queue.leave(f"{number}")
+
+    await asyncio.gather(*map(both, range(10)))
+
+    assert sorted(ended) == list(range(10))
+    assert len(queue) == 0
+
+
+async def _enter_and_leave(queue: TurnQueue, session_id: str, seconds: float | None = None) -> None:
+    await queue.enter(session_id, seconds)
+    queue.leave(session_id)

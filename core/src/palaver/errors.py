@@ -20,9 +20,11 @@ __all__ = (
     "InvalidStateError",
     "NestedTurnError",
     "PalaverError",
+    "SessionBusyError",
     "SessionTooLargeError",
     "StoreClosedError",
     "StoreUnavailableError",
+    "TurnDeadlockError",
     "TurnEndedError",
     "UnsupportedError",
     "WrongLoopError",
@@ -128,6 +130,38 @@ class SessionTooLargeError(PalaverError):
         return (
             f"session {self.session_id!r} takes {self.size} bytes, but at most {self.limit} are accepted; "
             "keep large data elsewhere and its key in the state"
+        )
+
+
+class SessionBusyError(PalaverError):
+    """Raised when a turn could not begin in the time that its caller gave it, because others of the session run."""
+
+    retryable = True
+
+    def __init__(self, session_id: str, *, timeout: float = 0) -> None:
+        super().__init__(session_id)
+        self.session_id = session_id
+        self.timeout = timeout
+        """How many seconds it has waited."""
+
+    def __str__(self) -> str:
+        return f"session {self.session_id!r} is busy: its turn could not begin within {self.timeout:g} seconds"
+
+
+class TurnDeadlockError(PalaverError):
+    """Raised when turns would wait for each other in a circle, for ever."""
+
+    def __init__(self, session_id: str, *, circle: tuple[tuple[str, str], ...] = ()) -> None:
+        super().__init__(session_id)
+        self.session_id = session_id
+        self.circle = circle
+        """Each task of the circle, by its name, and the session whose turn it waits for."""
+
+    def __str__(self) -> str:
+        waits = ", ".join(f"task {task!r} waits for {session_id!r}" for task, session_id in self.circle)
+        return (
+            f"the turn of session {self.session_id!r} would never begin: {waits}; "
+            "open the turns of several sessions in one order everywhere"
         )
 
 

@@ -84,8 +84,12 @@ async def test_never_closed(folder: Path) -> None:
 
 
 async def _open_and_forget(folder: Path) -> None:
-    await FileSessionStore(folder).init()
+    await _open(folder)
     gc.collect()
+
+
+async def _open(folder: Path) -> None:
+    await FileSessionStore(folder).init()
 
 
 async def test_cancelled_write(folder: Path) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
@@ -86,27 +87,31 @@ class Sessions:
         """
         self._engine.initial = encode_state(dict(state) if isinstance(state, Mapping) else state)
 
-    def turn(self, session_id: str) -> AbstractAsyncContextManager[Session]:
+    def turn(self, session_id: str, *, timeout: float | None = None) -> AbstractAsyncContextManager[Session]:
         """Load a session, hand it out, and save what was changed.
 
         Turns of one session run one after another, in order of arrival. When the block raises, nothing is saved.
 
         Args:
             session_id: any text of 1 to 512 UTF-8 bytes without U+0000 or lone surrogates; bots use `platform:key`.
+            timeout: for how many seconds to wait until other turns of the session have ended; None is for ever.
 
         Returns:
             A context manager that gives the `Session`. Entering and leaving it raise what the store raises, and:
 
         Raises:
             InvalidSessionIdError: there cannot be such an id.
+            InvalidOptionError: `timeout` is not a number of seconds.
             NestedTurnError: on entering, when the task is already in a turn of that session.
+            TurnDeadlockError: on entering, when the turn that runs waits for one that this task is in.
+            SessionBusyError: on entering, when the turn could not begin within `timeout`.
             InvalidStateError: on leaving, when the state holds something that is not JSON; nothing was saved.
             SessionTooLargeError: on leaving, when the session has grown too large; nothing was saved.
             ConflictError: on leaving, when someone else changed what the turn changed, or saved or destroyed what it
                 destroyed; nothing was saved.
         """
         check_session_id(session_id, max_bytes=self._engine.max_id_bytes)
-        return Turn(self._engine, session_id)
+        return Turn(self._engine, session_id, None if timeout is None else _checked_timeout(timeout))
 
     async def peek(self, session_id: str) -> Snapshot | None:
         """Look at a session without a turn: waits for no turn, changes nothing, and does not renew its life.
@@ -156,6 +161,15 @@ def _as_store(store: SessionStore | str) -> SessionStore:
             f"it is of type {type(store).__name__}; give a store, or a URL such as 'sqlite:///bot.db'", option="store"
         )
     return store
+
+
+def _checked_timeout(timeout: float) -> float:
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 <= timeout < math.inf:
+        raise InvalidOptionError(
+            f"{timeout!r} is not a number of seconds, 0 or more; None waits for ever", option="timeout"
+        )
+    return timeout
 
 
 def _check_limit(limit: int) -> int:

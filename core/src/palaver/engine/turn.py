@@ -136,13 +136,14 @@ class Turn:
     This runs for every message, so that what seldom has to wait is decided without a coroutine of its own.
     """
 
-    __slots__ = ("_copy", "_engine", "_id", "_keep_alive", "_record")
+    __slots__ = ("_copy", "_engine", "_id", "_keep_alive", "_record", "_timeout")
 
     _copy: WorkingCopy
 
-    def __init__(self, engine: Engine, session_id: str) -> None:
+    def __init__(self, engine: Engine, session_id: str, timeout: float | None = None) -> None:
         self._engine = engine
         self._id = session_id
+        self._timeout = timeout
         self._record: Record | None = None
         self._keep_alive: KeepAlive | None = None
 
@@ -157,7 +158,7 @@ class Turn:
         if not engine.is_here:
             await engine.settle()
         if not engine.queue.enter_at_once(self._id):
-            await engine.queue.enter(self._id)
+            await engine.queue.enter(self._id, self._timeout)
         try:
             self._begin(await self._read())
         except BaseException as error:

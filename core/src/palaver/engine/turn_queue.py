@@ -6,7 +6,7 @@ import asyncio
 from collections import deque
 from typing import Any
 
-from palaver.errors import NestedTurnError, own_copy
+from palaver.errors import NestedTurnError, SessionBusyError, TurnDeadlockError, own_copy
 
 __all__ = ("TurnQueue",)
 
@@ -34,6 +34,8 @@ class TurnQueue:
     def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
         self._lines: dict[str, _Line] = {}
         self._loop = loop
+        self._waits: dict[asyncio.Task[Any], str] = {}
+        """For the turn of which session each task waits that has to."""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -43,11 +45,17 @@ class TurnQueue:
         """Whether a single session has a turn now."""
         return len(self._lines) == 1
 
-    async def enter(self, session_id: str) -> None:
+    async def enter(self, session_id: str, timeout: float | None = None) -> None:  # noqa: ASYNC109  # it has its error
         """Wait for the turn; whoever returns from here must call `leave`.
+
+        Args:
+            session_id: whose turn.
+            timeout: for how many seconds to wait; None is for ever.
 
         Raises:
             NestedTurnError: the turn that runs is the caller's own.
+            TurnDeadlockError: the turn that runs waits for one of the caller's own.
+            SessionBusyError: the time is up.
         """
         if self.enter_at_once(session_id):
             return
@@ -55,7 +63,18 @@ class TurnQueue:
         task = asyncio.current_task()
         if line.owner is task:
             raise NestedTurnError(session_id)
-        await self._wait_in(line, session_id)
+        if task is None:
+            await self._wait_in(line, session_id)
+            return
+        self._waits[task] = session_id
+        try:
+            self._refuse_circle(task, session_id)
+            async with asyncio.timeout(timeout):
+                await self._wait_in(line, session_id)
+        except TimeoutError as error:
+            raise SessionBusyError(session_id, timeout=timeout or 0) from error
+        finally:
+            del self._waits[task]
         line.owner = task
 
     def enter_at_once(self, session_id: str) -> bool:
@@ -83,6 +102,19 @@ class TurnQueue:
             waiting = line.waiting.popleft()
             if not waiting.done():
                 waiting.set_exception(own_copy(error))
+
+    def _refuse_circle(self, task: asyncio.Task[Any], session_id: str) -> None:
+        """Follow who waits for whom: a circle closes with the wait that begins now, or not at all."""
+        circle = [(task.get_name(), session_id)]
+        owner = self._lines[session_id].owner
+        while owner is not None and owner is not task:
+            waits_for = self._waits.get(owner)
+            if waits_for is None:
+                return
+            circle.append((owner.get_name(), waits_for))
+            owner = self._lines[waits_for].owner
+        if owner is task:
+            raise TurnDeadlockError(session_id, circle=tuple(circle))
 
     async def _wait_in(self, line: _Line, session_id: str) -> None:
         my_turn = asyncio.get_running_loop().create_future()
