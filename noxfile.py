@@ -84,6 +84,7 @@ def umbrella(session: nox.Session) -> None:
     """Build everything, then install all of it as a user would, and test the whole on every store, on real servers."""
     built = _build(session)
     whole = f"{built.pop('palaver-sessions')}[all]"
+    built["palaver-sql"] += "[psycopg]"  # which is not for all
     session.install(*_group("test"), *_group("servers"), whole, *built.values())
     _require_wheel(session, "palaver")
     session.run("pytest", *PARALLEL, "tests", *session.posargs)

@@ -15,7 +15,7 @@ from palaver.contract.record import ABSENT
 from palaver.errors import WrongLoopError
 from palaver_conformance.ground.law import law
 from palaver_conformance.ground.verdicts import LawBroken, NotRun
-from palaver_conformance.instruments.children import Child, other_processes_see
+from palaver_conformance.instruments.children import Child
 
 if TYPE_CHECKING:
     from typing import Any
@@ -147,7 +147,7 @@ async def forked(ground: Ground) -> None:
     """In a forked child a store opens itself again; parent and child each get their own answers."""
     if not hasattr(os, "fork"):
         raise NotRun("this system has no fork")
-    await _reaches(ground)
+    await _see_that_it_can_be_made(ground)
     for _ in ground.cases(range(3), at_least=1):
         async with Child(ground, "fork") as child:
             answer = await child.line() or await child.complaint()
@@ -156,6 +156,12 @@ async def forked(ground: Ground) -> None:
         ground.move()
 
 
-async def _reaches(ground: Ground) -> None:
-    if ground.capabilities.durable:
-        await other_processes_see(ground)
+async def _see_that_it_can_be_made(ground: Ground) -> None:
+    """See that another process can make such a store.
+
+    Raises:
+        NotRun: it cannot.
+    """
+    async with Child(ground, "look") as child:
+        if not await child.line():
+            raise NotRun(f"hook spawn: the store cannot be made in another process ({await child.complaint()})")
