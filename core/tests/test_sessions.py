@@ -8,6 +8,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from core.tests.conftest import FourMethodStore
 
 from palaver import (
     Capabilities,
@@ -29,7 +30,7 @@ from palaver import (
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from core.tests.conftest import FourMethodStore, SwapStore
+    from core.tests.conftest import SwapStore
 
     from palaver import Absent, ManualClock, Session
 
@@ -403,6 +404,94 @@ class TestSlowHandler:
             clock.advance(0.015)
             await touched.wait()
             assert store.records["a"].expires_at == clock.now() + 20
+
+    @pytest.mark.parametrize("destroys", [True, False])
+    async def test_one_that_someone_else_destroyed_is_not_taken_for_expired(
+        self, store: SwapStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, destroys: bool
+    ) -> None:
+        """Who destroys it too gets a conflict: a token is consumed once. What else the turn does begins it anew."""
+        asked = asyncio.Event()
+        touch = store.touch
+
+        async def touch_and_tell(session_id: str, expires_at: int | None) -> bool:
+            asked.set()
+            return await touch(session_id, expires_at)
+
+        monkeypatch.setattr(store, "ttl", timedelta(milliseconds=20))
+        monkeypatch.setattr(store, "touch", touch_and_tell)
+        sessions = Sessions(store, initial_state=INITIAL)
+        async with sessions.turn("a") as session:
+            session.set_state(token="secret")
+
+        async def slow() -> None:
+            async with sessions.turn("a") as session:
+                assert session.state["token"] == "secret"
+                await meanwhile(store, lambda other: other.destroy())
+                clock.advance(0.015)
+                await asked.wait()
+                await asyncio.sleep(0)
+                clock.advance(1)
+                if destroys:
+                    session.destroy()
+                else:
+                    session.set_state(step="paid")
+
+        if destroys:
+            with pytest.raises(ConflictError):
+                await slow()
+            assert "a" not in store.records
+            return
+        await slow()
+        assert stored_state(store) == {"n": 0, "cart": [], "step": "paid"}
+
+    async def test_one_that_expired_is_not_destroyed_unseen(
+        self, sessions: Sessions, store: SwapStore, clock: ManualClock
+    ) -> None:
+        """Nobody knows what became of it before: who consumes a token must have been the only one."""
+        async with sessions.turn("a") as session:
+            session.set_state(token="secret")
+        with pytest.raises(ConflictError):
+            async with sessions.turn("a") as session:
+                clock.advance(TTL + 1)
+                session.destroy()
+
+    async def test_a_renewal_that_fails_is_tried_again(
+        self, store: SwapStore, clock: ManualClock, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """For as long as the session lives, with one line in the log."""
+        renewed = asyncio.Event()
+        touch, failures = store.touch, 3
+
+        async def fail_at_first(session_id: str, expires_at: int | None) -> bool:
+            nonlocal failures
+            failures -= 1
+            if failures >= 0:
+                raise StoreUnavailableError("it is away")
+            renewed.set()
+            return await touch(session_id, expires_at)
+
+        monkeypatch.setattr(store, "ttl", timedelta(milliseconds=20))
+        monkeypatch.setattr(store, "touch", fail_at_first)
+        sessions = Sessions(store, initial_state=INITIAL)
+        async with sessions.turn("a") as session:
+            session.set_state(name="Tim")
+        async with sessions.turn("a"):
+            clock.advance(0.015)
+            await renewed.wait()
+
+        assert len(caplog.records) == 1
+
+    async def test_a_turn_that_only_reads_undoes_nothing(self, clock: ManualClock) -> None:
+        """Also where the store can neither compare nor touch, and its life can be renewed by writing it only."""
+        store = FourMethodStore(ttl=TTL, clock=clock)
+        sessions = Sessions(store, initial_state=INITIAL)
+        async with sessions.turn("a") as session:
+            session.set_state(n=1)
+        async with sessions.turn("a"):
+            clock.advance(TTL / 2)
+            await meanwhile(store, lambda other: other.set_state(n=2))
+
+        assert stored_state(store)["n"] == 2
 
 
 class TestDeadStore:

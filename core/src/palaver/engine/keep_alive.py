@@ -17,6 +17,8 @@ __all__ = ("HORIZON", "KeepAlive")
 HORIZON: Final = 3_600_000
 """Only what expires within an hour, in milliseconds, is kept alive: no handler takes longer."""
 
+_SHORTEST_PAUSE: Final = 0.005
+
 _logger = logging.getLogger(__name__)
 
 
@@ -29,15 +31,18 @@ class KeepAlive:
         expires_at: when it expires, in Unix milliseconds.
     """
 
-    __slots__ = ("_is_stopped", "_session_id", "_store", "_task", "_timer", "expires_at")
+    __slots__ = ("_has_warned", "_is_stopped", "_session_id", "_store", "_task", "_timer", "expires_at", "is_lost")
 
     def __init__(self, store: SessionStore, session_id: str, expires_at: int) -> None:
         self._store = store
         self._session_id = session_id
         self._task: asyncio.Task[None] | None = None
         self._is_stopped = False
+        self._has_warned = False
         self.expires_at = expires_at
         """When the session expires, as far as is known."""
+        self.is_lost = False
+        """Whether the session went away before it expired: somebody has destroyed it."""
         # Nearly every turn ends before: a timer costs less than a task.
         self._timer = self._set_timer()
 
@@ -49,26 +54,30 @@ class KeepAlive:
             await run_to_end(asyncio.wait([self._task]))
 
     def _set_timer(self) -> asyncio.TimerHandle:
-        remaining = max(0, self.expires_at - self._store.clock.now())
-        return asyncio.get_running_loop().call_later(remaining / 2 / 1000, self._start)
+        remaining = self.expires_at - self._store.clock.now()
+        return asyncio.get_running_loop().call_later(max(_SHORTEST_PAUSE, remaining / 2 / 1000), self._start)
 
     def _start(self) -> None:
         self._task = asyncio.get_running_loop().create_task(self._renew())
 
     async def _renew(self) -> None:
-        if await self._is_renewed() and not self._is_stopped:
-            self._timer = self._set_timer()
-
-    async def _is_renewed(self) -> bool:
-        expires_at = self._store.expiry(self._store.clock.now())
+        now = self._store.clock.now()
+        expires_at = self._store.expiry(now)
         if expires_at is None or expires_at <= self.expires_at:
-            return False
+            return
         try:
             is_alive = await self._store.touch(self._session_id, expires_at)
         except PalaverError as error:
-            # The turn finds out by itself when it saves.
-            _logger.warning("session %r could not be kept alive while its turn runs: %s", self._session_id, error)
-            return False
-        if is_alive:
+            self._warn(error)  # and try again, for as long as the session lives
+        else:
+            if not is_alive:
+                self.is_lost = now < self.expires_at
+                return
             self.expires_at = expires_at
-        return is_alive
+        if not self._is_stopped and self._store.clock.now() < self.expires_at:
+            self._timer = self._set_timer()
+
+    def _warn(self, error: PalaverError) -> None:
+        if not self._has_warned:
+            self._has_warned = True
+            _logger.warning("session %r could not be kept alive while its turn runs: %s", self._session_id, error)

@@ -103,8 +103,8 @@ class Engine:
 
     async def close(self) -> None:
         """Close the store; only `init` opens it again."""
-        self._is_closed = True
         await self.store.close()
+        self._is_closed = True
 
     async def settle(self) -> None:
         """Be in the running event loop: open the store here, and leave behind the turns of a loop that has ended.
@@ -136,7 +136,7 @@ class Turn:
     This runs for every message, so that what seldom has to wait is decided without a coroutine of its own.
     """
 
-    __slots__ = ("_copy", "_engine", "_id", "_keep_alive", "_record", "_timeout")
+    __slots__ = ("_copy", "_engine", "_id", "_is_lost", "_keep_alive", "_record", "_timeout")
 
     _copy: WorkingCopy
 
@@ -145,6 +145,8 @@ class Turn:
         self._id = session_id
         self._timeout = timeout
         self._record: Record | None = None
+        self._is_lost = False
+        """Whether somebody has destroyed what the record was, before it could expire."""
         self._keep_alive: KeepAlive | None = None
 
     def __enter__(self) -> NoReturn:
@@ -200,6 +202,7 @@ class Turn:
 
     async def _stop(self, keep_alive: KeepAlive) -> None:
         await keep_alive.stop()
+        self._is_lost = keep_alive.is_lost
         if self._record is not None:
             self._record = replace(self._record, expires_at=keep_alive.expires_at)
 
@@ -230,8 +233,10 @@ class Turn:
         """
         has_expired = self._has_expired()
         self._record = await self._read()
-        if self._record is None and has_expired:
-            # Nobody else was there: the session expired while its handler ran, and is saved as the handler saw it.
+        self._is_lost = False
+        if self._record is None and has_expired and not self._copy.is_destroyed:
+            # As far as is known nobody else was there: the session expired while its handler ran, and is saved as the
+            # handler saw it. Whoever destroys it must know: somebody may have destroyed it before it expired.
             return
         if self._engine.on_conflict == "raise" or not self._can_be_rebased():
             raise ConflictError(self._id)
@@ -290,7 +295,7 @@ class Turn:
 
     def _has_expired(self) -> bool:
         record = self._record
-        return record is not None and record.is_expired(self._engine.store.clock.now())
+        return record is not None and not self._is_lost and record.is_expired(self._engine.store.clock.now())
 
     def _keep_unchanged(self) -> Awaitable[bool] | None:
         """Begin to renew the expiry of a session that the turn did not change, when that is worth a round trip."""
@@ -305,11 +310,17 @@ class Turn:
 
     async def _renew(self, record: Record, expires_at: int | None) -> bool:
         """Renew the expiry; if the session is gone by now, or someone else has saved it, there is nothing to renew."""
-        if self._engine.store.capabilities.touch and not self._has_expired():
-            await self._engine.store.touch(self._id, expires_at)
-        else:
+        store = self._engine.store
+        if store.capabilities.touch and not self._has_expired():
+            await store.touch(self._id, expires_at)
+        elif self._engine.can_swap or await self._is_still_there(record):
             await self._store_record(Record(record.payload, new_version(), expires_at))
         return True
+
+    async def _is_still_there(self, record: Record) -> bool:
+        """Look once more, where nothing else keeps a turn that only reads from undoing what someone else saved."""
+        found = await self._engine.store.read(self._id)
+        return found is not None and found.version == record.version
 
 
 def _is_worth_renewing(record: Record, expires_at: int | None, now: int) -> bool:
