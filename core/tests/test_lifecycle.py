@@ -249,6 +249,33 @@ def test_many_at_once_in_a_new_event_loop() -> None:
     assert door.opened == 3
 
 
+def test_a_store_that_is_being_closed_is_not_opened_again_by_its_use() -> None:
+    """Not in a new event loop either, where its use would open it."""
+    door = Door()
+    lifecycle = of(door)
+    asyncio.run(lifecycle.open())
+
+    async def close_and_use() -> list[Any]:
+        door.may_open.clear()
+        first = asyncio.create_task(lifecycle.enter())
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(lifecycle.close())
+        await asyncio.sleep(0)
+        second = asyncio.create_task(lifecycle.enter())
+        door.may_open.set()
+        return list(await asyncio.gather(first, closing, second, return_exceptions=True))
+
+    first, closed, _ = asyncio.run(close_and_use())
+    assert (first, closed) == ("number 2", None)
+    assert (door.opened, door.closed) == (2, 2)
+
+    async def use() -> None:
+        await lifecycle.enter()
+
+    with pytest.raises(StoreClosedError):
+        asyncio.run(use())
+
+
 def test_an_event_loop_that_ended_during_the_opening_is_left_behind() -> None:
     """The next loop opens anew, instead of waiting for what will never end."""
     door = Door()

@@ -82,9 +82,9 @@ class Lifecycle(Generic[OpenT]):
         """
         self._claim(asyncio.get_running_loop())
         if not self._is_open:
-            raise StoreClosedError(plain_name(self._name), reason=self._reason)
+            raise self._closed()
         while (opened := self._opened) is None:
-            await self.open()
+            await self._share_opening(is_again=True)
         return opened
 
     async def open(self) -> None:
@@ -97,6 +97,9 @@ class Lifecycle(Generic[OpenT]):
             WrongLoopError: it is open in an event loop that still runs.
         """
         self._claim(asyncio.get_running_loop())
+        await self._share_opening(is_again=False)
+
+    async def _share_opening(self, *, is_again: bool) -> None:
         while self._opening is not None:
             opening = self._opening
             # Not awaited itself: the cancellation of one who waits would cancel it for all.
@@ -107,12 +110,12 @@ class Lifecycle(Generic[OpenT]):
             if error is not None:
                 raise own_copy(error)
             return
-        await self._open_for_all()
+        await self._open_for_all(is_again=is_again)
 
-    async def _open_for_all(self) -> None:
+    async def _open_for_all(self, *, is_again: bool) -> None:
         opening = self._opening = asyncio.get_running_loop().create_future()
         try:
-            await self._open()
+            await self._open(is_again=is_again)
         except Exception as error:
             opening.set_result(error)
             raise
@@ -126,8 +129,10 @@ class Lifecycle(Generic[OpenT]):
                 self._opening = None
             del opening  # it holds the error, whose traceback holds this frame
 
-    async def _open(self) -> None:
+    async def _open(self, *, is_again: bool) -> None:
         async with self._lock:
+            if is_again and not self._is_open:  # somebody has closed it meanwhile
+                raise self._closed()
             if self._opened is None:
                 self._opened = await self._opener()
                 self._end_of_loop = _when_the_loop_ends(weakref.ref(self))
@@ -160,6 +165,9 @@ class Lifecycle(Generic[OpenT]):
         opened, self._opened = self._opened, None
         if opened is not None and self._closer is not None:
             await self._closer(opened)
+
+    def _closed(self) -> StoreClosedError:
+        return StoreClosedError(plain_name(self._name), reason=self._reason)
 
     def _claim(self, loop: asyncio.AbstractEventLoop) -> None:
         """Let this be the event loop in which the store is open, unless it is open in one that runs."""
