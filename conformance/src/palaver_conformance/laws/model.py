@@ -22,7 +22,7 @@ _EVERYTHING = (
 )  # fmt: skip
 
 
-@law("MODEL-01", proves=_EVERYTHING, catches=("wrong-in-combination", "resurrect"), weight=12)
+@law("MODEL-01", proves=_EVERYTHING, catches=("wrong-in-combination", "expired-cas", "resurrect"), weight=12)
 def machine(ground: Ground) -> None:
     """In whatever order verbs are called, clocks moved and stores reopened, they answer as the model does."""
     finding = run_machine(ground)
