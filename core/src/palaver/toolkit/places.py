@@ -48,7 +48,7 @@ class Places:
         """Do `call` when it is its turn.
 
         Raises:
-            StoreUnavailableError: the medium did not answer the calls before this one; or `call` raised it.
+            StoreUnavailableError: the call before this one failed, and this one has waited long; or `call` raised it.
         """
         if self._free:
             self._free -= 1
@@ -108,5 +108,5 @@ class Places:
 
     def _fail(self, waiter: _Waiter) -> None:
         if not waiter.place.done():
-            reason = f"it did not answer the calls before this one, which has waited {self._patience:g} seconds"
+            reason = f"the call before this one failed, and this one has waited for {self._patience:g} seconds"
             waiter.place.set_exception(StoreUnavailableError(reason, store=self._store))
