@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 @law("PLACE-01", proves=("PLACE-01",), catches=("answers-elsewhere", "hangs-elsewhere"))
 def second_loop(ground: Ground) -> None:
-    """A store that is open in an event loop that runs, refuses to be used in another one, and goes on in the first."""
+    """A store that is open in a running event loop refuses to be used in another one, and goes on in the first."""
     store, record = ground.make(), ground.record()
     first = _FirstLoop(store, record)
     first.start()
