@@ -21,7 +21,7 @@ SABOTEURS = {saboteur.name: saboteur for saboteur in all_saboteurs()}
 LAWS = {law.id: law for law in all_laws()}
 ELSEWHERE = [(name, law.id) for law in LAWS.values() for name in law.catches if SABOTEURS[name].law != law.id]
 
-NEEDS_TIME = {"RESOURCE-03", "CONCURRENT-10", "MODEL-01"}
+NEEDS_TIME = {"RESOURCE-03", "CONCURRENT-10"}
 """What the profile smoke does not try, or not often enough to be sure."""
 
 

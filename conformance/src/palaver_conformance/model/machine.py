@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
-from hypothesis import HealthCheck, Phase, seed, settings
+from hypothesis import HealthCheck, Phase, Verbosity, seed, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
     RuleBasedStateMachine,
@@ -36,9 +38,15 @@ _MANY_ITEMS: Final = st.lists(_ITEMS, max_size=5).map(tuple)
 _MANY_IDS: Final = st.lists(_IDS, max_size=5).map(tuple)
 _VERBS: Final = st.sampled_from(["write", "swap", "touch", "destroy", "read"])
 _WORK: Final = st.lists(st.tuples(_VERBS, _ITEMS), min_size=3, max_size=6)
+_CHANGES: Final = (
+    *itertools.product(("swap", "remove"), sorted(set(EXPECTED))),
+    *((verb, "live") for verb in ("write", "touch", "destroy", "deadline")),
+)
+_PAIRS: Final = tuple(itertools.product(_CHANGES, repeat=2))
+"""What is done to a session, and what next: few enough to try each, and some too rare to be left to chance."""
+_PAIRS_A_RUN: Final = 8
 
-
-_FEWEST_RUNS: Final = 8
+_FEWEST_RUNS: Final = math.ceil(len(_PAIRS) / _PAIRS_A_RUN)
 _SELDOM: Final = 5
 
 
@@ -86,6 +94,7 @@ class StoreMachine(RuleBasedStateMachine):
             self.ground.steps.clear()
             self._stage = Stage(self.ground)
             self._run(self._stage.open())
+        self._try_pairs()
         self.write(0, items[0])
         if self._declares("batch"):
             self.change_many("write_many", 1, tuple(items[1:]))
@@ -210,6 +219,18 @@ class StoreMachine(RuleBasedStateMachine):
             self._runner.run(_close(self.ground))
             self._runner.close()
 
+    def _try_pairs(self) -> None:
+        """Do the next pairs of verbs, each to a session that was just written, and look at what became of it."""
+        first = self.ground.events["machine runs"] * _PAIRS_A_RUN
+        for number in range(first, first + _PAIRS_A_RUN):
+            self._do_to_one("pair", ("write", "live"), *_PAIRS[number % len(_PAIRS)], ("read", "live"))
+
+    def _do_to_one(self, session_id: str, *work: tuple[str, str]) -> None:
+        for verb, expected in work:
+            items = (WriteItem(session_id, b"one of a pair", 1_000, expected),)
+            lives = 0 if verb == "deadline" else 2_000
+            self._perform(Action(verb, ids=(session_id,), items=items, lives=lives))
+
     def _is_enough(self) -> bool:
         """Tell whether the time is up and something happened in it."""
         is_late = self.ground.time_is_up and self.ground.events["machine runs"] >= _FEWEST_RUNS
@@ -283,6 +304,7 @@ def run_machine(ground: Ground) -> Finding:
         database=None,
         deadline=None,
         print_blob=False,
+        verbosity=Verbosity.quiet,
         suppress_health_check=list(HealthCheck),
     )
     try:

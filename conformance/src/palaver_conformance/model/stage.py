@@ -227,9 +227,10 @@ class Stage:
         self.ground.events["expiries"] += before - self._all_live()
 
     async def _deadline(self, store: TracedStore, operation: Action) -> None:
-        """Move the clock to the next expiry, or a little before or after it."""
-        live = self._model(store).all_live(self._now).values()
-        instants = [record.expires_at for record in live if record.expires_at is not None]
+        """Move the clock to the next expiry (of these sessions, if some are named), or a little before or after it."""
+        live = self._model(store).all_live(self._now)
+        named = [record for each, record in live.items() if not operation.ids or each in operation.ids]
+        instants = [record.expires_at for record in named if record.expires_at is not None]
         if instants:
             await self._clock(store, Action("clock", lives=min(instants) - self._now + (operation.lives or 0)))
 
@@ -301,7 +302,10 @@ class Stage:
         if item.expected == "live" and live is not None:
             return live.version
         former = self._former.get((store.namespace, item.session_id), ())
-        return former[0] if item.expected == "former" and former else self.ground.version()
+        if item.expected != "former" or not former:
+            return self.ground.version()
+        # Where nothing is live, what was there last may still lie in the medium, expired or marked as destroyed.
+        return former[-1] if live is None else former[0]
 
     def _record(self, item: WriteItem) -> Record:
         return Record(item.payload, self.ground.version(), self._expiry(item.lives))

@@ -57,7 +57,7 @@ def _operation(random: Random, verb: str, ids: Sequence[str], payloads: Sequence
     return Action(
         verb,
         store=random.randrange(4),
-        ids=tuple(random.choices(ids, k=many)),
+        ids=() if verb == "deadline" else tuple(random.choices(ids, k=many)),
         items=tuple(_item(random, ids, payloads) for _ in range(many)),
         lives=random.choice([-1, 0, 0, 1]) if verb == "deadline" else lives,
         text=random.choice(["", "", "a", "session", "é", "*"]),
