@@ -61,8 +61,10 @@ TWO_THREADS: Final = """
 is_open, may_end = threading.Event(), threading.Event()
 
 async def first():
-    await visits()
-    is_open.set()
+    try:
+        await visits()
+    finally:
+        is_open.set()
     await asyncio.to_thread(may_end.wait)
     print(await visit())
 

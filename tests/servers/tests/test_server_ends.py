@@ -55,3 +55,33 @@ def test_killed_tests_leave_no_server(tmp_path: Path, how: str) -> None:
             return
         time.sleep(0.05)
     pytest.fail("the server still answers")
+
+
+DEADLY = """
+import os, signal
+import redis
+
+def test_that_kills(redis_server):
+    os.kill(redis_server._process.pid, signal.SIGKILL)
+    redis_server._process.wait()
+
+def test_after(redis_server):
+    assert redis.Redis(port=redis_server.port).ping()
+"""
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
+def test_a_server_that_ends_by_itself_fails_one_test(tmp_path: Path) -> None:
+    """The test in which it ended says so, with the server's log; the next one finds it running."""
+    (tmp_path / "test_deadly.py").write_text(DEADLY)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--basetemp={tmp_path / 'tmp'}"]
+    environment = {key: value for key, value in os.environ.items() if key != "PALAVER_REDIS_URL"}
+    done = subprocess.run(
+        [*command, "test_deadly.py"], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    if "2 skipped" in done.stdout:
+        pytest.skip(done.stdout)
+
+    assert "2 passed" in done.stdout, done.stdout
+    assert "1 error" in done.stdout
+    assert "RedisServer ended by itself with code -9; the end of its log:" in done.stdout

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Final, Protocol, TypeVar
 
 import pytest
 
-from palaver_test_servers.server import ServerMissingError
+from palaver_test_servers.server import Server, ServerMissingError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -49,12 +49,24 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.server)
 
 
+@pytest.fixture(autouse=True)
+def _no_server_has_died() -> Iterator[None]:
+    """Fail the test in which a server ended by itself, with the server's words, and not all that come after it."""
+    yield
+    last_words = [words for server in _shared if isinstance(server, Server) and (words := server.revive())]
+    if last_words:
+        pytest.fail("\n".join(last_words))
+
+
 class Stoppable(Protocol):
     """One server, or several that belong together."""
 
     def stop(self) -> None:
         """End it."""
 
+
+_shared: Final[list[Stoppable]] = []
+"""The servers that run for all tests of this process."""
 
 ServerT = TypeVar("ServerT", bound=Stoppable)
 
@@ -83,7 +95,10 @@ def _server(kind: str) -> Callable[[pytest.TempPathFactory], Iterator[Stoppable]
     @pytest.fixture(scope="session")
     def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stoppable]:
         make = getattr(import_module(f"palaver_test_servers.{module}"), name)
-        yield from running(make(tmp_path_factory.mktemp(name)).start)
+        for started in running(make(tmp_path_factory.mktemp(name)).start):
+            _shared.append(started)
+            yield started
+            _shared.remove(started)
 
     return server
 

@@ -19,6 +19,7 @@ __all__ = ("Server", "ServerMissingError", "free_port")
 START_TIMEOUT: Final = 60.0
 _STOP_TIMEOUT: Final = 30.0
 _LOOK_AGAIN: Final = 0.02
+_SHOWN_OF_LOG: Final = 4_000
 
 
 class ServerMissingError(Exception):
@@ -105,6 +106,19 @@ class Server(ABC):
         self.stop()
         self.start()
 
+    def revive(self) -> str:
+        """Start it again if it has ended by itself.
+
+        Returns:
+            The end of its log, if it had ended; otherwise nothing.
+        """
+        if self._process is None or self._process.poll() is None:
+            return ""
+        code, log = self._process.returncode, self._end_of_log()
+        self._reap(timeout=0)
+        self.start()
+        return f"{type(self).__name__} ended by itself with code {code}; the end of its log:\n{log}"
+
     @property
     def _log(self) -> Path:
         return self.folder / "server.log"
@@ -120,11 +134,13 @@ class Server(ABC):
         forget(self._process.pid)
         self._process = None
 
+    def _end_of_log(self) -> str:
+        return self._log.read_text(encoding="utf-8", errors="replace")[-_SHOWN_OF_LOG:]
+
     def _wait_until_ready(self) -> None:
         deadline = time.monotonic() + START_TIMEOUT
         while not self.is_ready():
             if self._process is None or self._process.poll() is not None or time.monotonic() > deadline:
                 self.kill()
-                log = self._log.read_text(encoding="utf-8", errors="replace")[-2000:]
-                raise RuntimeError(f"{type(self).__name__} does not come up; the end of its log:\n{log}")
+                raise RuntimeError(f"{type(self).__name__} does not come up; the end of its log:\n{self._end_of_log()}")
             time.sleep(_LOOK_AGAIN)
