@@ -21,9 +21,6 @@ SABOTEURS = {saboteur.name: saboteur for saboteur in all_saboteurs()}
 LAWS = {law.id: law for law in all_laws()}
 ELSEWHERE = [(name, law.id) for law in LAWS.values() for name in law.catches if SABOTEURS[name].law != law.id]
 
-NEEDS_TIME = {"RESOURCE-03", "CONCURRENT-10"}
-"""What the profile smoke does not try, or not often enough to be sure."""
-
 
 @pytest.fixture(autouse=True)
 def _blocking_calls_fail() -> None:
@@ -38,27 +35,29 @@ def _short_patience(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def result_of(saboteur: Saboteur, law: str) -> Result:
-    """Try one law on a saboteur, which must not pass."""
-    profile = "ci" if law in NEEDS_TIME else "smoke"
-    with pytest.raises(NotConformingError) as caught:
-        check_store(saboteur.harness(), profile=profile, laws=[law])
-    [result] = caught.value.report.results
-    return result
+    """Try one law on a saboteur, in short, and where chance has found nothing as the default profile tries it."""
+    for profile in ("smoke", "ci"):
+        try:
+            check_store(saboteur.harness(), profile=profile, laws=[law])
+        except NotConformingError as caught:
+            [result] = caught.report.results
+            if result.verdict is Verdict.BROKEN:
+                return result
+    pytest.fail(f"{law} does not catch {saboteur.name}")
 
 
 @pytest.mark.parametrize("name", SABOTEURS)
 def test_a_saboteur_is_caught_by_its_law(name: str) -> None:
-    """The law is broken, and what was done, expected and seen tells what is wrong."""
+    """What was done, expected and seen tells what is wrong."""
     result = result_of(SABOTEURS[name], SABOTEURS[name].law)
 
-    assert result.verdict is Verdict.BROKEN
     assert SABOTEURS[name].words in "\n".join(failure_lines(result)[1:])
 
 
 @pytest.mark.parametrize(("name", "law"), ELSEWHERE)
 def test_a_saboteur_is_caught_by_every_law_that_names_it(name: str, law: str) -> None:
     """What is wrong in one way may break several laws."""
-    assert result_of(SABOTEURS[name], law).verdict is Verdict.BROKEN
+    assert result_of(SABOTEURS[name], law).failure is not None
 
 
 @pytest.mark.parametrize("law", LAWS)

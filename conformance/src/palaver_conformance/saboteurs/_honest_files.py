@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import hashlib
 import os
 import shutil
 import sys
 import tempfile
-import weakref
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -210,13 +210,14 @@ class FileStore(HonestStore):
 
 
 class FileHarness:
-    """Makes stores over files in a folder of its own, which is gone with it; another process can make the same."""
+    """Makes stores over files in a folder of its own, which is gone with the process; another one can make the same."""
 
     store: type[FileStore] = FileStore
 
     def __init__(self) -> None:
         self.root = tempfile.mkdtemp(prefix="palaver-honest-")
-        weakref.finalize(self, shutil.rmtree, self.root, ignore_errors=True)
+        # Not when it is collected: that may be while an event loop runs, which must not be blocked.
+        atexit.register(shutil.rmtree, self.root, ignore_errors=True)
 
     def folder(self, location: str) -> Path:
         return Path(self.root, location)
