@@ -129,7 +129,9 @@ class Bot(Generic[Event]):
     def on_error(self, handler: ErrorHandler[Event]) -> ErrorHandler[Event]:
         """Let `handler` take what an event raised: in the handler, or when loading or saving; a decorator.
 
-        The turn is over by then and has saved nothing: the context can still send, but has no state.
+        The turn is over by then: the context can still send, but has no state. A turn whose handler raised has saved
+        nothing, or, with `save_on_error`, what was changed until then. When saving raised `StoreUnavailableError`, the
+        store may have saved the turn all the same: its answer may have been lost.
 
         Raises:
             InvalidOptionError: there is an error handler already.
@@ -168,6 +170,8 @@ class Bot(Generic[Event]):
 
         An event that fails and that no `on_error` takes is logged, and the others go on. If the stream itself fails,
         the events that it gave are handled and saved first. If the caller is cancelled, so are running handlers.
+
+        Up to 1,000 events are under way at a time, those that wait for their session included; the stream waits then.
 
         Raises:
             StoreUnavailableError: the store cannot be opened.
