@@ -33,6 +33,14 @@ if __name__ == "__main__":
     bot.run()
 """
 
+SIGNALLED_BOT = ECHO_BOT.replace(
+    "async def handle(context):",
+    "async def handle(context):\n"
+    "    import asyncio, os, signal\n"
+    "    os.kill(os.getpid(), signal.SIGTERM)\n"
+    "    await asyncio.sleep(0.05)",
+)
+
 
 @pytest.fixture
 def chat(tmp_path: Path) -> Callable[..., subprocess.CompletedProcess[str]]:
@@ -60,6 +68,18 @@ def test_the_bot_talks(chat: Callable[..., subprocess.CompletedProcess[str]]) ->
     assert done.returncode == 0
     assert done.stdout == "Bot > Hi, what's your nickname?\nBot > Hello Tim\n"
     assert "Sessions are kept in MemorySessionStore." in done.stderr
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there is no such signal on Windows")
+def test_a_chat_that_is_told_to_stop(chat: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path) -> None:
+    """The line that is being handled is answered and saved, and is the last one."""
+    (tmp_path / "signalled_bot.py").write_text(SIGNALLED_BOT)
+    url = f"file:{tmp_path / 'sessions'}"
+    done = chat("signalled_bot:bot", "--store", url, lines="hello\nworld\n")
+    state = chat("signalled_bot:bot", "--store", url, lines="/state\n")
+
+    assert (done.returncode, done.stdout) == (0, "Bot > 1: hello\n")
+    assert json.loads(state.stdout) == {"n": 1}
 
 
 def test_the_bot_remembers(chat: Callable[..., subprocess.CompletedProcess[str]], persistent_url: str) -> None:

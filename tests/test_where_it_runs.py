@@ -84,6 +84,58 @@ threads[0].join()
 print(asyncio.run(visit()))
 """
 
+CLOSING: Final = """
+async def slow(number, begun):
+    async with sessions.turn(f"u:{number}") as session:
+        begun.set()
+        await asyncio.sleep(0.05)
+        session.state["n"] += 1
+
+async def main():
+    begun = [asyncio.Event() for _ in range(5)]
+    turns = [asyncio.create_task(slow(*each)) for each in enumerate(begun)]
+    await asyncio.gather(*(each.wait() for each in begun))
+    await sessions.close()
+    print([turn.exception() for turn in turns])
+    async with sessions:
+        print(await visits(5))
+
+asyncio.run(main())
+"""
+
+TOLD_TO_STOP: Final = """
+import signal
+from palaver import Bot
+
+class Platform:
+    def session_id(self, event):
+        return f"u:{event}"
+
+    async def send_text(self, event, text):
+        print(text, flush=True)
+
+bot = Bot(Platform(), sessions=sessions)
+
+@bot.on_event
+async def handle(context):
+    if context.event == 4:
+        os.kill(os.getpid(), signal.SIGTERM)
+    await asyncio.sleep(0.05)
+    context.set_state(n=7)
+
+async def events():
+    for number in range(5):
+        yield number
+    await asyncio.Event().wait()
+
+async def look():
+    async with Sessions(open_store(sys.argv[1])) as other:
+        return [(await other.peek(f"u:{number}")).state["n"] for number in range(5)]
+
+asyncio.run(bot.serve(events()))
+print(asyncio.run(look()))
+"""
+
 FORK: Final = """
 import warnings
 warnings.simplefilter("ignore", DeprecationWarning)  # a process with threads is forked: that is what is tried
@@ -181,15 +233,29 @@ def test_fork(url: str) -> None:
     assert second == "{'n': 3}"
 
 
+def test_closing_while_turns_run(url: str) -> None:
+    """They end and save first, and what was saved is there when the store is opened again."""
+    assert run(CLOSING, url).splitlines() == [str([None] * 5), str([2] * 5)]
+
+
+def test_a_bot_that_is_told_to_stop(url: str) -> None:
+    """SIGTERM, as from a deploy: what has begun is saved."""
+    if url.startswith("memory:"):
+        pytest.skip("what it keeps ends with it")
+    assert run(TOLD_TO_STOP, url).splitlines() == ["[7, 7, 7, 7, 7]"]
+
+
 @pytest.mark.parametrize(
     ("script", "printed"),
     [
         (SEVERAL_RUNS, ["[1, 2, 3]", "8 0"]),
         (CLOSED_LOOPS, ["[1, 2, 3]", "True"]),
         (TWO_THREADS, ["True", "2", "3"]),
+        (CLOSING, [str([None] * 5), str([2] * 5)]),
+        (TOLD_TO_STOP, ["[7, 7, 7, 7, 7]"]),
         (FORK, [f"0 {[3] * 5 + [2] * 7} {[2] * 5}", "{'n': 3}"]),
     ],
-    ids=["several runs", "closed loops", "two threads", "fork"],
+    ids=["several runs", "closed loops", "two threads", "closing", "told to stop", "fork"],
 )
 def test_the_other_client_library_of_postgresql(psycopg_url: str, script: str, printed: list[str]) -> None:
     """All of it holds there, too."""

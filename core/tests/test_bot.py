@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
+import signal
 from dataclasses import dataclass, field
 from functools import partial
 from inspect import signature
@@ -205,6 +207,70 @@ async def test_a_service_that_is_cancelled_cancels_its_handlers(bot: Bot[Message
 
     assert store.records == {}
     assert store.calls[-1] == "close"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
+@pytest.mark.parametrize("told", [signal.SIGTERM, signal.SIGINT])
+async def test_a_service_that_is_told_to_stop_ends_what_has_begun(
+    bot: Bot[Message], store: SwapStore, told: signal.Signals
+) -> None:
+    """It takes no more events, lets those that it has be saved, and gives the signals back."""
+    before = [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)]
+    is_told = asyncio.Event()
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        await is_told.wait()
+        context.set_state(n=1)
+
+    async def events() -> AsyncIterator[Message]:
+        for sender in ("ann", "ann", "bob"):
+            yield Message(sender, "")
+        os.kill(os.getpid(), told)
+        asyncio.get_running_loop().call_later(0.01, is_told.set)
+        await asyncio.Event().wait()
+
+    await asyncio.wait_for(bot.serve(events()), timeout=10)
+
+    assert sorted(store.records) == ["chat:ann", "chat:bob"]
+    assert store.calls[-1] == "close"
+    assert [signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)] == before
+
+
+@pytest.mark.skipif(os.name == "nt", reason="there are no such signals on Windows")
+async def test_a_program_keeps_its_own_way_to_end(bot: Bot[Message]) -> None:
+    """Where it handles SIGTERM itself, the service does not."""
+    told: list[int] = []
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    async def events() -> AsyncIterator[Message]:
+        yield Message("ann", "")
+
+    before = signal.signal(signal.SIGTERM, lambda number, _: told.append(number))
+    try:
+        await bot.serve(events())
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+    assert told == [signal.SIGTERM]
+
+
+async def test_a_service_in_another_thread_leaves_signals_alone(bot: Bot[Message], store: SwapStore) -> None:
+    """There are none there."""
+
+    @bot.on_event
+    async def handle(context: Context[Message]) -> None:
+        context.set_state(n=1)
+
+    async def events() -> AsyncIterator[Message]:
+        yield Message("ann", "")
+
+    await asyncio.to_thread(lambda: asyncio.run(bot.serve(events())))
+
+    assert list(store.records) == ["chat:ann"]
 
 
 async def test_without_an_error_handler_the_error_comes_through(bot: Bot[Message], store: SwapStore) -> None:

@@ -22,6 +22,7 @@ from palaver import (
     SessionBusyError,
     Sessions,
     SessionTooLargeError,
+    StoreClosedError,
     StoreUnavailableError,
     TurnDeadlockError,
     TurnEndedError,
@@ -1026,3 +1027,74 @@ class TestWaiting:
         """Before anything is waited for."""
         with pytest.raises(InvalidOptionError, match="timeout"):
             sessions.turn("a", timeout=seconds)
+
+
+class TestClosing:
+    async def test_turns_that_run_end_and_save(self, sessions: Sessions, store: SwapStore) -> None:
+        """So do those that wait for them, and those that they open; new ones are refused."""
+        may_end = asyncio.Event()
+
+        async def slow(session_id: str, inner_id: str) -> None:
+            async with sessions.turn(session_id) as session:
+                await may_end.wait()
+                session.state["n"] += 1
+                async with sessions.turn(inner_id) as inner:
+                    inner.state["n"] = 5
+
+        running = [asyncio.create_task(slow(*ids)) for ids in ("ax", "ay", "bz")]
+        await asyncio.sleep(0)
+        closing = asyncio.create_task(sessions.close())
+        await asyncio.sleep(0)
+        with pytest.raises(StoreClosedError):
+            async with sessions.turn("c"):
+                pass
+        with pytest.raises(StoreClosedError):
+            await sessions.peek("a")
+        may_end.set()
+        await closing
+
+        assert all(task.done() and task.exception() is None for task in running)
+        assert (stored_state(store)["n"], stored_state(store, "b")["n"], len(store.records)) == (2, 1, 5)
+        assert store.calls[-1] == "close"
+
+    async def test_turns_that_take_too_long_are_cancelled(
+        self, sessions: Sessions, store: SwapStore, caplog: pytest.LogCaptureFixture
+    ) -> None:
+        """They save nothing, and the log says which; 0 waits for none."""
+
+        async def endless() -> None:
+            async with sessions.turn("a") as session:
+                session.state["n"] = 1
+                await asyncio.Event().wait()
+
+        running = asyncio.create_task(endless(), name="endless")
+        await asyncio.sleep(0)
+        await sessions.close(drain=0)
+
+        with pytest.raises(asyncio.CancelledError):
+            await running
+        assert store.records == {}
+        assert "'a' (task 'endless')" in caplog.text
+
+    async def test_closing_inside_a_turn(self, sessions: Sessions, store: SwapStore) -> None:
+        """It does not wait for itself."""
+        async with sessions.turn("a") as session:
+            session.state["n"] = 1
+            await sessions.close()
+        with pytest.raises(StoreClosedError):
+            async with sessions.turn("a"):
+                pass
+        await sessions.close()
+        await sessions.init()
+
+        async with sessions.turn("a") as session:
+            session.state["n"] = 2
+        assert stored_state(store)["n"] == 2
+
+    @pytest.mark.parametrize("seconds", [-1, float("nan"), float("inf"), "5", True, None])
+    async def test_a_drain_that_means_nothing_is_refused(self, sessions: Sessions, seconds: Any) -> None:
+        """Before anything is closed."""
+        with pytest.raises(InvalidOptionError, match="drain"):
+            await sessions.close(drain=seconds)
+        async with sessions.turn("a"):
+            pass

@@ -185,3 +185,61 @@ async def test_a_long_way_without_a_circle_is_waited_for() -> None:
 async def _enter_and_leave(queue: TurnQueue, session_id: str, seconds: float | None = None) -> None:
     await queue.enter(session_id, seconds)
     queue.leave(session_id)
+
+
+async def test_a_long_wait_is_logged_once(caplog: pytest.LogCaptureFixture) -> None:
+    """With who has the turn; a short one is not."""
+    queue = TurnQueue(long_wait=0)
+    await queue.enter("a")
+    asyncio.current_task().set_name("holder")  # type: ignore[union-attr]
+    patient = asyncio.create_task(_enter_and_leave(queue, "a"))
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_later(0, queue.leave, "a")
+    await patient
+    await asyncio.gather(*(_enter_and_leave(queue, "b") for _ in range(3)))
+
+    [record] = caplog.records
+    assert record.levelname == "WARNING"
+    assert record.getMessage().startswith("a turn of session 'a' has waited for 0 s: task 'holder' has had it for 0.")
+
+
+async def test_draining_waits_for_all_turns_but_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that run, and those that wait for them; nobody is cancelled."""
+    queue, may_end, ended = TurnQueue(), asyncio.Event(), []
+
+    async def turn(session_id: str) -> None:
+        await queue.enter(session_id)
+        await may_end.wait()
+        ended.append(session_id)
+        queue.leave(session_id)
+
+    await queue.enter("own")
+    tasks = [asyncio.create_task(turn(session_id)) for session_id in "aab"]
+    await asyncio.sleep(0)
+    asyncio.get_running_loop().call_soon(may_end.set)
+    await queue.drain(60)
+
+    assert sorted(ended) == ["a", "a", "b"]
+    assert all(task.done() for task in tasks)
+    assert caplog.records == []
+
+
+async def test_draining_cancels_what_takes_too_long(caplog: pytest.LogCaptureFixture) -> None:
+    """Those that run and those that wait, and the log names them."""
+    queue = TurnQueue()
+
+    async def endless() -> None:
+        await queue.enter("a")
+        try:
+            await asyncio.Event().wait()
+        finally:
+            queue.leave("a")
+
+    tasks = [asyncio.create_task(endless(), name=name) for name in ("one", "two")]
+    await asyncio.sleep(0)
+    await queue.drain(0)
+
+    assert len(queue) == 0
+    assert [task.cancelling() for task in tasks] == [1, 1]
+    assert "2 turns did not end within 0 s and are cancelled: 'a' (task 'one'), 'a' (task 'two')" in caplog.text
+    await asyncio.wait(tasks)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections.abc import AsyncIterable, Awaitable, Callable, Mapping
 from inspect import signature
-from typing import TYPE_CHECKING, Any, Final, Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeAlias, TypedDict, TypeVar, Unpack
 
 from palaver.bot.context import Connector, Context
+from palaver.bot.service import Service
 from palaver.engine.sessions import Sessions
 from palaver.errors import InvalidOptionError
 
@@ -23,10 +22,6 @@ __all__ = ("Bot", "SessionsOptions")
 Event = TypeVar("Event")
 Handler: TypeAlias = Callable[[Context[Event]], Awaitable[None]]
 ErrorHandler: TypeAlias = Callable[[Context[Event], Exception], Awaitable[None]]
-
-_MAX_EVENTS_AT_ONCE: Final = 1000
-
-_logger = logging.getLogger(__name__)
 
 
 class SessionsOptions(TypedDict, total=False):
@@ -173,37 +168,16 @@ class Bot(Generic[Event]):
 
         Up to 1,000 events are under way at a time, those that wait for their session included; the stream waits then.
 
+        On SIGINT and SIGTERM it takes no more events, lets those that it has be handled and saved for up to 30 seconds,
+        and returns. A second signal ends the program as it would without this, and so does SIGTERM where the program
+        handles it itself.
+
         Raises:
             StoreUnavailableError: the store cannot be opened.
             Exception: what the stream raised.
         """
         async with self:
-            failure = await self._handle_all(events)
-            if failure is not None:
-                raise failure
-
-    async def _handle_all(self, events: AsyncIterable[Event]) -> BaseException | None:
-        """Handle all events to their end, and return what ended the stream early."""
-        places = asyncio.Semaphore(_MAX_EVENTS_AT_ONCE)
-        async with asyncio.TaskGroup() as tasks:
-            try:
-                async for event in events:
-                    await places.acquire()
-                    tasks.create_task(self._handle_or_log(event)).add_done_callback(lambda _: places.release())
-            except (Exception, asyncio.CancelledError) as error:
-                # Raised in here, it would cancel the handlers, as a cancellation of the caller does.
-                if _is_cancellation(error):
-                    raise
-                return error
-        return None
-
-    async def _handle_or_log(self, event: Event) -> None:
-        try:
-            await self.handle(event)
-        except (Exception, asyncio.CancelledError) as error:
-            if _is_cancellation(error):
-                raise
-            _logger.exception("an event could not be handled")
+            await Service(self.handle, self.sessions.close).run(events)
 
     async def __aenter__(self) -> Self:
         await self.sessions.init()
@@ -213,12 +187,6 @@ class Bot(Generic[Event]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.sessions.close()
-
-
-def _is_cancellation(error: BaseException) -> bool:
-    """Tell whether an error asks this task to stop; others let the cancellation of a task of theirs out."""
-    task = asyncio.current_task()
-    return isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling() > 0
 
 
 def _check_sessions(sessions: Sessions, others: list[str]) -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, Unpack
 import msgspec
 
 from palaver.bot.bot import Bot, SessionsOptions
+from palaver.bot.signals import stop_signals
 from palaver.errors import PalaverError
 from palaver.toolkit.lifecycle import plain_name
 
@@ -56,6 +57,8 @@ class Console:
             "/reset": self._reset,
         }
         self._failures = 0
+        self._closing: asyncio.Task[None] | None = None
+        """Closes the sessions, once the program was told to stop."""
 
     def session_id(self, event: TextEvent) -> str:  # noqa: ARG002  # a terminal has one conversation
         """Return whose conversation it is."""
@@ -67,6 +70,8 @@ class Console:
 
     async def run(self) -> int:
         """Talk until `/exit` or the end of the input: each line is handled before the next is read.
+
+        On SIGINT and SIGTERM the line that is being handled is the last one.
 
         Returns:
             How many lines could not be handled.
@@ -81,8 +86,16 @@ class Console:
             async for line in _lines():
                 if line == "/exit":
                     break
-                await self._answer(line)
+                with stop_signals(self._stop):
+                    await self._answer(line)
+                if self._closing is not None:
+                    await self._closing
+                    break
         return self._failures
+
+    def _stop(self) -> None:
+        """Let the answer that is being made end and be saved, and ask for no more lines."""
+        self._closing = asyncio.ensure_future(self._bot.sessions.close())
 
     async def _answer(self, line: str) -> None:
         command = self._commands.get(line)
@@ -91,6 +104,13 @@ class Console:
         except PalaverError as error:
             self._failures += 1
             print(f"error: {plain_message(error)}", file=sys.stderr, flush=True)
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if self._closing is None or task is None:
+                raise
+            task.uncancel()
+            self._failures += 1
+            print("error: told to stop, and the answer was not ready in time", file=sys.stderr, flush=True)
         except Exception as error:  # noqa: BLE001  # whatever the bot's author made; shown, and the conversation goes on
             self._failures += 1
             print(error_report(error, _is_ours), end="", file=sys.stderr, flush=True)

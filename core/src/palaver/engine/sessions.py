@@ -111,7 +111,7 @@ class Sessions:
                 destroyed; nothing was saved.
         """
         check_session_id(session_id, max_bytes=self._engine.max_id_bytes)
-        return Turn(self._engine, session_id, None if timeout is None else _checked_timeout(timeout))
+        return Turn(self._engine, session_id, None if timeout is None else _checked_seconds(timeout, option="timeout"))
 
     async def peek(self, session_id: str) -> Snapshot | None:
         """Look at a session without a turn: waits for no turn, changes nothing, and does not renew its life.
@@ -140,9 +140,17 @@ class Sessions:
         await self._engine.init()
         return self
 
-    async def close(self) -> None:
-        """Close the store; idempotent."""
-        await self._engine.close()
+    async def close(self, drain: float = 30) -> None:
+        """Refuse new turns, let those that have begun end and save, and close the store; idempotent.
+
+        Args:
+            drain: for how many seconds turns may go on. Those that take longer are cancelled, save nothing, and are
+                named in the log; 0 cancels them at once.
+
+        Raises:
+            InvalidOptionError: `drain` is not a number of seconds; nothing was closed.
+        """
+        await self._engine.close(_checked_seconds(drain, option="drain"))
 
     async def __aenter__(self) -> Self:
         return await self.init()
@@ -163,13 +171,11 @@ def _as_store(store: SessionStore | str) -> SessionStore:
     return store
 
 
-def _checked_timeout(timeout: float) -> float:
-    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
-    if not is_number or not 0 <= timeout < math.inf:
-        raise InvalidOptionError(
-            f"{timeout!r} is not a number of seconds, 0 or more; None waits for ever", option="timeout"
-        )
-    return timeout
+def _checked_seconds(seconds: float, *, option: str) -> float:
+    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+    if not is_number or not 0 <= seconds < math.inf:
+        raise InvalidOptionError(f"{seconds!r} is not a number of seconds, 0 or more", option=option)
+    return seconds
 
 
 def _check_limit(limit: int) -> int:

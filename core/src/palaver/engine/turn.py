@@ -101,8 +101,15 @@ class Engine:
         self._is_closed = False
         await self.settle()
 
-    async def close(self) -> None:
-        """Close the store; only `init` opens it again."""
+    async def close(self, drain: float) -> None:
+        """Refuse new turns, let those that run end, and close the store; only `init` opens it again.
+
+        Args:
+            drain: for how many seconds turns may go on until they are cancelled.
+        """
+        if self._loop is asyncio.get_running_loop():
+            self._is_closed, self._thread = True, None
+            await self.queue.drain(drain)
         await self.store.close()
         self._is_closed = True
 
@@ -114,6 +121,8 @@ class Engine:
             WrongLoopError: turns run in another event loop, or the store is open there.
         """
         loop = asyncio.get_running_loop()
+        if self._is_closed and self._loop is loop and self.queue.is_in_a_turn(asyncio.current_task()):
+            return  # a turn that has begun may open others until it ends
         if self._is_closed:
             raise StoreClosedError(plain_name(repr(self.store)))
         if self._loop is not loop:
@@ -121,6 +130,8 @@ class Engine:
                 raise WrongLoopError(plain_name(repr(self.store)))
             self._loop, self.queue, self.round_trips = loop, TurnQueue(loop), RoundTrips(self.store)
         await self.store.init()
+        if self._is_closed:
+            raise StoreClosedError(plain_name(repr(self.store)))
         self._thread = get_ident()
 
     def leave_to_parent(self) -> object:

@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
-from typing import Any
+from time import monotonic
+from typing import Any, Final
 
 from palaver.errors import NestedTurnError, SessionBusyError, TurnDeadlockError, own_copy
 
-__all__ = ("TurnQueue",)
+__all__ = ("LONG_WAIT", "TurnQueue")
+
+LONG_WAIT: Final = 10.0
+"""After how many seconds a turn that waits says so in the log."""
+
+_AFTER_CANCELLATION: Final = 5.0
+"""For how many seconds turns that are cancelled may still clean up."""
+
+_logger = logging.getLogger(__name__)
 
 
 class _Line:
     """Those who stand in line for one session; it exists only while somebody has or wants a turn."""
 
-    __slots__ = ("owner", "waiting")
+    __slots__ = ("owner", "since", "waiting")
 
     def __init__(self, owner: asyncio.Task[Any] | None) -> None:
         self.owner = owner
+        self.since = monotonic()
+        """When the owner was given the turn, in seconds of this process's clock."""
         self.waiting: deque[asyncio.Future[None]] | None = None
         """Made for the first who has to wait: most turns find nobody before them."""
 
@@ -29,13 +41,17 @@ class TurnQueue:
 
     Args:
         loop: the event loop, where it is known: to look it up takes longer than all else here.
+        long_wait: after how many seconds a turn that waits says so in the log.
     """
 
-    def __init__(self, loop: asyncio.AbstractEventLoop | None = None) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop | None = None, *, long_wait: float = LONG_WAIT) -> None:
         self._lines: dict[str, _Line] = {}
         self._loop = loop
         self._waits: dict[asyncio.Task[Any], str] = {}
         """For the turn of which session each task waits that has to."""
+        self._long_wait = long_wait
+        self._watching: list[asyncio.Future[None]] = []
+        """Done when a line comes to its end, for those who wait for that."""
 
     def __len__(self) -> int:
         return len(self._lines)
@@ -44,6 +60,10 @@ class TurnQueue:
     def is_alone(self) -> bool:
         """Whether a single session has a turn now."""
         return len(self._lines) == 1
+
+    def is_in_a_turn(self, task: asyncio.Task[Any] | None) -> bool:
+        """Tell whether a task has the turn of any session."""
+        return task is not None and any(line.owner is task for line in self._lines.values())
 
     async def enter(self, session_id: str, timeout: float | None = None) -> None:  # noqa: ASYNC109  # it has its error
         """Wait for the turn; whoever returns from here must call `leave`.
@@ -75,7 +95,7 @@ class TurnQueue:
             raise SessionBusyError(session_id, timeout=timeout or 0) from error
         finally:
             del self._waits[task]
-        line.owner = task
+        line.owner, line.since = task, monotonic()
 
     def enter_at_once(self, session_id: str) -> bool:
         """Take the turn if nobody has it or waits for it, and tell whether the caller has it now."""
@@ -90,10 +110,43 @@ class TurnQueue:
         line.owner = None
         while line.waiting:
             next_turn = line.waiting.popleft()
-            if not next_turn.done():
-                next_turn.set_result(None)
+            if _wake(next_turn):
                 return
         del self._lines[session_id]
+        while self._watching:
+            _wake(self._watching.pop())
+
+    async def drain(self, seconds: float) -> None:
+        """Wait until all turns have ended, those included that wait; cancel those that take too long.
+
+        A turn of the caller's own task is not waited for.
+
+        Args:
+            seconds: for how long; 0 cancels them at once.
+        """
+        await self._until_ended(seconds)
+        tasks = self._tasks()
+        if not tasks:
+            return
+        shown = ", ".join(sorted(f"{session_id!r} (task {task.get_name()!r})" for task, session_id in tasks.items()))
+        _logger.warning("%d turns did not end within %g s and are cancelled: %s", len(tasks), seconds, shown)
+        for task in tasks:
+            task.cancel()
+        await self._until_ended(_AFTER_CANCELLATION)
+
+    async def _until_ended(self, seconds: float) -> None:
+        deadline = monotonic() + seconds
+        while self._tasks() and monotonic() < deadline:
+            has_ended = asyncio.get_running_loop().create_future()
+            self._watching.append(has_ended)
+            await asyncio.wait([has_ended], timeout=deadline - monotonic())
+
+    def _tasks(self) -> dict[asyncio.Task[Any], str]:
+        """Return the tasks that have a turn or wait for one, but the current one, with the session of the turn."""
+        owners = {line.owner: session_id for session_id, line in self._lines.items() if line.owner is not None}
+        tasks = owners | self._waits
+        current = asyncio.current_task()
+        return {task: session_id for task, session_id in tasks.items() if task is not current}
 
     def fail_waiting(self, session_id: str, error: Exception) -> None:
         """Let all who wait for the turn fail with copies of an error."""
@@ -121,6 +174,7 @@ class TurnQueue:
         if line.waiting is None:
             line.waiting = deque()
         line.waiting.append(my_turn)
+        warning = my_turn.get_loop().call_later(self._long_wait, _warn, line, session_id, self._long_wait)
         try:
             await my_turn
         except asyncio.CancelledError:
@@ -129,3 +183,24 @@ class TurnQueue:
             if not my_turn.cancelled() and my_turn.exception() is None:
                 self.leave(session_id)
             raise
+        finally:
+            warning.cancel()
+
+
+def _wake(waiting: asyncio.Future[None]) -> bool:
+    """Let somebody go on, and tell whether they still wait."""
+    if waiting.done():
+        return False
+    waiting.set_result(None)
+    return True
+
+
+def _warn(line: _Line, session_id: str, waited: float) -> None:
+    holder = "another turn" if line.owner is None else f"task {line.owner.get_name()!r}"
+    _logger.warning(
+        "a turn of session %r has waited for %g s: %s has had it for %.1f s",
+        session_id,
+        waited,
+        holder,
+        monotonic() - line.since,
+    )
