@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Self
 
 import pytest
 
-from palaver import ABSENT, Absent, Capabilities, ManualClock, Record, SessionStore, StoreOptions
+from palaver import Absent, Capabilities, ManualClock, Record, SessionStore, StoreOptions
+from palaver.contract.record import SwapDecision, decide_swap
 
 if TYPE_CHECKING:
     from typing import Unpack
@@ -51,10 +52,10 @@ class SwapStore(FourMethodStore):
         live = self.records.get(session_id)
         if live is not None and live.is_expired(self.clock.now()):
             live = None
-        if (ABSENT if live is None else live.version) != expected:
-            return False
-        self.records[session_id] = record
-        return True
+        decision = decide_swap(live, record, expected)
+        if decision is SwapDecision.STORE:
+            self.records[session_id] = record
+        return decision is not SwapDecision.REFUSE
 
     async def remove(self, session_id: str, expected: str) -> bool:
         self.calls.append("remove")

@@ -58,7 +58,7 @@ def chat() -> Chat:
 
 @pytest.fixture
 def bot(chat: Chat, store: SwapStore) -> Bot[Message]:
-    return Bot(chat, session_store=store).set_initial_state({"n": 0})
+    return Bot(chat, session_store=store, patience=0).set_initial_state({"n": 0})
 
 
 async def count(context: Context[Message]) -> None:

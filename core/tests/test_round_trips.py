@@ -332,7 +332,7 @@ class Traffic(RuleBasedStateMachine):
     @initialize(places=st.integers(1, 3))
     def open(self, places: int) -> None:
         self.store.batches_in_flight = places
-        self.sessions = Sessions(self.store)
+        self.sessions = Sessions(self.store, patience=0)
 
     def _run(self, passes: int) -> None:
         async def wait() -> None:

@@ -41,7 +41,7 @@ TTL = 100
 
 @pytest.fixture
 def sessions(store: SwapStore) -> Sessions:
-    return Sessions(store, initial_state=INITIAL)
+    return Sessions(store, initial_state=INITIAL, patience=0)
 
 
 def stored_state(store: FourMethodStore, session_id: str = "a") -> Any:

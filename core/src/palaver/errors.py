@@ -7,7 +7,7 @@ No message ever contains a session's state or a password.
 from __future__ import annotations
 
 import copy
-from typing import ClassVar, TypeVar
+from typing import TypeVar
 
 __all__ = (
     "ConflictError",
@@ -37,8 +37,8 @@ _ErrorT = TypeVar("_ErrorT", bound=BaseException)
 class PalaverError(Exception):
     """The root of all errors of Palaver."""
 
-    retryable: ClassVar[bool] = False
-    """Whether the same call may succeed later without anyone changing it."""
+    retryable: bool = False
+    """Whether the same call may succeed later without anyone changing anything."""
 
 
 def own_copy(error: _ErrorT) -> _ErrorT:
@@ -211,13 +211,23 @@ class UnsupportedError(PalaverError):
 
 
 class StoreUnavailableError(PalaverError):
-    """Raised when the medium of a store cannot be reached or refuses to work; nothing is known to be lost."""
+    """Raised when the medium of a store cannot be reached or refuses to work; nothing is known to be lost.
+
+    Args:
+        reason: what is wrong.
+        store: the store, as people know it.
+        session_id: the one session that cannot be served while others can, or None.
+        retryable: False for what does not pass by itself, as a wrong password; then nobody tries again.
+    """
 
     retryable = True
 
-    def __init__(self, reason: str, *, store: str | None = None, session_id: str | None = None) -> None:
+    def __init__(
+        self, reason: str, *, store: str | None = None, session_id: str | None = None, retryable: bool = True
+    ) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.retryable = retryable
         self.store = store
         self.session_id = session_id
         """The one session that cannot be served while others can, or None if the store as a whole is unavailable."""

@@ -29,8 +29,9 @@ async def test_path_is_a_file(tmp_path: Path) -> None:
     for place in (path, path / "below"):
         with pytest.raises(
             StoreUnavailableError, match=r"is a file, and a folder is needed; move it away .*\.sessions"
-        ):
+        ) as caught:
             await FileSessionStore(place).init()
+        assert not caught.value.retryable
     assert await asyncio.to_thread(path.read_text) == "mine"
 
 

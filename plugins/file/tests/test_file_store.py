@@ -289,7 +289,7 @@ async def test_turns_beside_a_stuck_writer(folder: Path) -> None:
     """Turns of all other sessions are saved, many more stuck ones than there are threads notwithstanding."""
     stuck, free = ids_of_shard("3", 40), ids_of_shard("4", 40)
     saved = []
-    async with Sessions(FileSessionStore(folder, lock_timeout=2)) as sessions:
+    async with Sessions(FileSessionStore(folder, lock_timeout=2), patience=0) as sessions:
 
         async def turn(session_id: str, n: int) -> None:
             async with sessions.turn(session_id) as session:

@@ -88,12 +88,18 @@ def encrypted(tmp_path_factory: pytest.TempPathFactory, certificate: Path) -> It
     yield from running(MongoServer(tmp_path_factory.mktemp("encrypted"), certificate=certificate).start)
 
 
-async def unavailable(url: str) -> str:
+async def refused(url: str) -> str:
+    """Return the message of the error of a store that cannot be opened for a reason that does not pass by itself."""
+    return await unavailable(url, is_lasting=True)
+
+
+async def unavailable(url: str, *, is_lasting: bool = False) -> str:
     """Open a store and return the message of the error that this must be."""
     store = MongoSessionStore(url, connect_timeout=1)
     with pytest.raises(StoreUnavailableError) as caught:
         await store.init()
     assert "hu:sh" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.retryable is not is_lasting
     await store.close()
     return str(caught.value)
 
@@ -220,18 +226,18 @@ async def test_unknown_cluster() -> None:
 
 async def test_wrong_password(guarded: MongoServer) -> None:
     """A wrong password is unavailable at once, with the address and without the password."""
-    message = await unavailable(f"mongodb://root:hu%3Ashxx@{guarded.address}/?authSource=admin")
+    message = await refused(f"mongodb://root:hu%3Ashxx@{guarded.address}/?authSource=admin")
     assert f"mongodb://***@{guarded.address}/ is not available: the user or the password is wrong" in message
 
 
 async def test_no_password(guarded: MongoServer) -> None:
     """A server that asks for a password that the URL does not have is unavailable."""
-    assert "the user may not do this" in await unavailable(f"mongodb://{guarded.address}/")
+    assert "the user may not do this" in await refused(f"mongodb://{guarded.address}/")
 
 
 async def test_user_who_may_only_read(guarded: MongoServer) -> None:
     """A user who may not write is told so when the store is opened, not at the first save."""
-    message = await unavailable(f"mongodb://reader:reading@{guarded.address}/?authSource=admin")
+    message = await refused(f"mongodb://reader:reading@{guarded.address}/?authSource=admin")
     assert "the user may not do this; the role readWrite" in message
 
 
@@ -241,7 +247,7 @@ async def test_user_who_may_only_read(guarded: MongoServer) -> None:
 async def test_user_who_may_not_save(guarded: MongoServer, allowed: tuple[str, ...], missing: str) -> None:
     """A user who may make the collection and its indexes, and not save in it, is told which right is missing."""
     await asyncio.to_thread(_add_user, guarded, (*_MAKES, *allowed))
-    message = await unavailable(f"mongodb://maker:making@{guarded.address}/?authSource=admin")
+    message = await refused(f"mongodb://maker:making@{guarded.address}/?authSource=admin")
     assert f"the user may not {missing} in 'sessions'; the role readWrite" in message
 
 

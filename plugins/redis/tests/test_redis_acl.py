@@ -33,8 +33,9 @@ async def test_a_user_who_may_not_do_what_sessions_need_is_refused_at_once(
 ) -> None:
     """When the store opens, and not when two turns meet for the first time; the command is named."""
     url = await allow(await start(), *(command for command in NEEDED if command != missing))
-    with pytest.raises(StoreUnavailableError, match=rf"(?is)may not do what is needed.*({missing}|script)"):
+    with pytest.raises(StoreUnavailableError, match=rf"(?is)may not do what is needed.*({missing}|script)") as caught:
         await RedisSessionStore(url).init()
+    assert not caught.value.retryable
 
 
 async def test_what_is_asked_for_is_enough(start: Callable[..., Awaitable[RedisServer]]) -> None:

@@ -48,13 +48,14 @@ def certificate(tmp_path: Path) -> Path:
     return make_certificate(tmp_path)
 
 
-async def failure(store: RedisSessionStore) -> str:
+async def failure(store: RedisSessionStore, *, is_lasting: bool = False) -> str:
     """Return what the store says when it cannot be opened; it has to say it soon and must keep the password."""
     with pytest.raises(StoreUnavailableError) as caught:
         async with asyncio.timeout(10):
             await store.init()
     told = "".join(traceback.format_exception(caught.value))
     assert "s3cr3t" not in told + repr(store)
+    assert caught.value.retryable is not is_lasting
     assert asyncio.all_tasks() == {asyncio.current_task()}
     return str(caught.value)
 
@@ -63,7 +64,7 @@ async def failure(store: RedisSessionStore) -> str:
 async def test_wrong_password(start: Start, secret: str) -> None:
     """A password that is missing or wrong is said at once, with the address."""
     server = await start(password=SECRET)
-    message = await failure(RedisSessionStore(f"redis://{secret}127.0.0.1:{server.port}"))
+    message = await failure(RedisSessionStore(f"redis://{secret}127.0.0.1:{server.port}"), is_lasting=True)
     assert f"127.0.0.1:{server.port}" in message
     assert "refuses the user or the password" in message
 
@@ -139,12 +140,12 @@ async def test_tls_client_and_plain_server(start: Start) -> None:
 async def test_unknown_authority(start: Start, certificate: Path) -> None:
     """A certificate that nobody vouches for is refused."""
     server = await start(certificate=certificate)
-    assert "certificate" in await failure(RedisSessionStore(f"rediss://127.0.0.1:{server.port}"))
+    assert "certificate" in await failure(RedisSessionStore(f"rediss://127.0.0.1:{server.port}"), is_lasting=True)
 
 
 async def test_missing_database(start: Start) -> None:
     """A database whose number the server does not have is said at once."""
-    assert "DB index" in await failure(RedisSessionStore(f"{(await start()).url}/99"))
+    assert "DB index" in await failure(RedisSessionStore(f"{(await start()).url}/99"), is_lasting=True)
 
 
 async def test_replica(start: Start) -> None:
@@ -157,7 +158,7 @@ async def test_replica(start: Start) -> None:
 async def test_missing_privilege(start: Start) -> None:
     """A user who may only read is refused at once."""
     server = await start(settings=["user reader on >s3cr3t ~* +@read +@connection"])
-    message = await failure(RedisSessionStore(f"redis://reader:s3cr3t@127.0.0.1:{server.port}"))
+    message = await failure(RedisSessionStore(f"redis://reader:s3cr3t@127.0.0.1:{server.port}"), is_lasting=True)
     assert "may not do what is needed" in message
 
 

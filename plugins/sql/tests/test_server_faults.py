@@ -37,8 +37,8 @@ def everything(error: BaseException | None) -> str:
     return said
 
 
-async def refusal(url: str, **options: Any) -> str:
-    """Return what the error says when a store cannot be opened."""
+async def refusal(url: str, *, is_lasting: bool = True, **options: Any) -> str:
+    """Return what the error says when a store cannot be opened, for a reason that passes by itself or does not."""
     store = SQLSessionStore(url, **options)
     with pytest.raises(StoreUnavailableError) as caught:
         await store.init()
@@ -46,6 +46,7 @@ async def refusal(url: str, **options: Any) -> str:
     assert password is not None
     assert str(password) not in everything(caught.value)
     assert str(make_url(url).host) in str(caught.value)
+    assert caught.value.retryable is not is_lasting
     await store.close()
     return str(caught.value)
 
@@ -72,7 +73,7 @@ async def test_nobody_listens(url: str) -> None:
     with closing(socket.socket()) as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
-    assert f"127.0.0.1:{port}" in await refusal(changed(url, port=port))
+    assert f"127.0.0.1:{port}" in await refusal(changed(url, port=port), is_lasting=False)
 
 
 async def test_server_that_does_not_answer(url: str) -> None:
@@ -80,7 +81,7 @@ async def test_server_that_does_not_answer(url: str) -> None:
     with closing(socket.socket()) as silent:
         silent.bind(("127.0.0.1", 0))
         silent.listen()
-        said = await refusal(changed(url, port=silent.getsockname()[1]), connect_timeout=0.3)
+        said = await refusal(changed(url, port=silent.getsockname()[1]), is_lasting=False, connect_timeout=0.3)
     assert "did not answer in time" in said
 
 
@@ -121,7 +122,7 @@ async def test_server_without_tls(url: str) -> None:
     """Whoever asks for TLS does not talk without it."""
     options = {"sslmode": "require"} if url.startswith("postgresql") else {"ssl_ca": __file__}
     secure = make_url(url).update_query_dict(options).render_as_string(hide_password=False)
-    assert "SSL" in await refusal(secure)
+    assert "SSL" in await refusal(secure, is_lasting=False)
 
 
 async def test_read_only(url: str, query: Query) -> None:

@@ -42,7 +42,7 @@ async def test_turns_beside_a_locked_session(url: str) -> None:
     """Of turns that are saved together, the one whose session is locked fails alone, and is named."""
     ids = [f"user:{number}" for number in range(20)]
     store = SQLSessionStore(url, timeout=2)
-    async with Sessions(store) as sessions:
+    async with Sessions(store, patience=0) as sessions:
 
         async def count(session_id: str, number: int) -> None:
             async with sessions.turn(session_id) as session:

@@ -42,8 +42,9 @@ async def locked(file: Path) -> AsyncIterator[None]:
 async def test_file_that_is_no_database(file: Path, url: str) -> None:
     """It is refused when the store is opened, and left as it is."""
     await asyncio.to_thread(file.write_bytes, b"Dear diary, " * 1000)
-    with pytest.raises(StoreUnavailableError, match=r"not an SQLite database; move it away"):
+    with pytest.raises(StoreUnavailableError, match=r"not an SQLite database; move it away") as caught:
         await SQLSessionStore(url).init()
+    assert not caught.value.retryable
     assert await asyncio.to_thread(file.read_bytes) == b"Dear diary, " * 1000
 
 

@@ -32,6 +32,7 @@ class SessionsOptions(TypedDict, total=False):
     max_attempts: int
     save_on_error: bool
     max_payload_bytes: int
+    patience: float
 
 
 class Bot(Generic[Event]):
@@ -42,8 +43,8 @@ class Bot(Generic[Event]):
         session_store: where sessions are kept, a store or its URL; in memory, when neither this nor `sessions` is
             given.
         sessions: the engine, instead of a store and options. The bot opens and closes it as it would its own.
-        **options: those of `Sessions`: `initial_state`, `on_conflict`, `max_attempts`, `save_on_error` and
-            `max_payload_bytes`.
+        **options: those of `Sessions`: `initial_state`, `on_conflict`, `max_attempts`, `save_on_error`,
+            `max_payload_bytes` and `patience`.
 
     Raises:
         InvalidOptionError: an option cannot be used, or stands beside `sessions`.
@@ -126,7 +127,7 @@ class Bot(Generic[Event]):
 
         The turn is over by then: the context can still send, but has no state. A turn whose handler raised has saved
         nothing, or, with `save_on_error`, what was changed until then. When saving raised `StoreUnavailableError`, the
-        store may have saved the turn all the same: its answer may have been lost.
+        store may have saved the turn all the same, if it did not come back in time to tell.
 
         Raises:
             InvalidOptionError: there is an error handler already.

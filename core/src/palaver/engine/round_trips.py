@@ -25,7 +25,7 @@ from collections import deque
 from math import ceil
 from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
-from palaver.errors import PalaverError, own_copy
+from palaver.errors import PalaverError, StoreUnavailableError, own_copy
 from palaver.toolkit.cancellation import run_to_end
 
 if TYPE_CHECKING:
@@ -233,7 +233,7 @@ class _Lane(Generic[Item, Answer]):
 
 def _is_of_the_store(error: PalaverError) -> bool:
     """Tell whether an error says that the whole store is unavailable, and not one session."""
-    return error.retryable and getattr(error, "session_id", None) is None
+    return isinstance(error, StoreUnavailableError) and error.session_id is None
 
 
 def _answer(call: _Call[Item, Answer], answer: Answer) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final, Self, get_args
 
 from palaver.contract.session_ids import check_session_id
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ("DEFAULT_MAX_PAYLOAD_BYTES", "Sessions")
 
 DEFAULT_MAX_PAYLOAD_BYTES: Final = 1024 * 1024
+DEFAULT_PATIENCE: Final = 10.0
 
 
 class Sessions:
@@ -41,6 +43,9 @@ class Sessions:
         save_on_error: whether a turn whose handler raises an `Exception` saves what was changed until then.
         max_payload_bytes: how large an encoded session may be; the same for every store, so that a bot does not
             find out in production.
+        patience: for how many seconds each call is tried again while the store is unavailable, so that a server that
+            restarts is not noticed; 0 never tries again. What does not pass by itself, as a wrong password, fails at
+            once.
 
     Raises:
         InvalidStateError: the initial state is not JSON.
@@ -56,6 +61,7 @@ class Sessions:
         max_attempts: int = 100,
         save_on_error: bool = False,
         max_payload_bytes: int = DEFAULT_MAX_PAYLOAD_BYTES,
+        patience: float = DEFAULT_PATIENCE,
     ) -> None:
         if on_conflict not in get_args(OnConflict):
             raise InvalidOptionError('it is "merge", "overwrite" or "raise"', option="on_conflict")
@@ -68,6 +74,7 @@ class Sessions:
             max_attempts=max_attempts,
             save_on_error=save_on_error,
             max_payload_bytes=_smaller(_check_limit(max_payload_bytes), store.capabilities.max_payload_bytes),
+            patience=_checked_seconds(patience, option="patience"),
         )
         self.set_initial_state(initial_state or {})
 
@@ -128,7 +135,7 @@ class Sessions:
         check_session_id(session_id, max_bytes=engine.max_id_bytes)
         if not engine.is_here:
             await engine.settle()
-        record = await engine.store.read(session_id)
+        record = await engine.patiently(partial(engine.store.read, session_id))
         return None if record is None else Snapshot.of(session_id, record)
 
     async def init(self) -> Self:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import random
 from dataclasses import replace
+from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, TypeVar
 
 from msgspec import Raw
 
 from palaver.contract.record import ABSENT, Record, new_version
 from palaver.engine.changes import Assigned, Mutated
 from palaver.engine.keep_alive import HORIZON, KeepAlive
+from palaver.engine.patience import Patience
 from palaver.engine.round_trips import RoundTrips
 from palaver.engine.session import Session
 from palaver.engine.turn_queue import TurnQueue
@@ -35,13 +37,15 @@ from palaver.toolkit.forks import watch_forks
 from palaver.toolkit.lifecycle import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable
     from types import TracebackType
 
     from palaver.contract.store import SessionStore
     from palaver.engine.changes import Difference
 
 __all__ = ("Engine", "OnConflict", "Turn")
+
+T = TypeVar("T")
 
 OnConflict: TypeAlias = Literal["merge", "overwrite", "raise"]
 
@@ -61,6 +65,7 @@ class Engine:
         max_attempts: how often a turn tries to save.
         save_on_error: whether a turn whose handler raises an `Exception` saves what was changed until then.
         max_payload_bytes: how large an encoded session may be.
+        patience: for how many seconds a call is tried again while the store is unavailable.
     """
 
     def __init__(
@@ -71,6 +76,7 @@ class Engine:
         max_attempts: int,
         save_on_error: bool,
         max_payload_bytes: int,
+        patience: float,
     ) -> None:
         self.store = store
         self.on_conflict = on_conflict
@@ -82,6 +88,7 @@ class Engine:
         self.can_swap = store.capabilities.swap
         self.queue = TurnQueue()
         self.round_trips = RoundTrips(store)
+        self.patience = Patience(patience)
         self.initial = b"{}"
         """The encoded initial state."""
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -129,10 +136,17 @@ class Engine:
             if self._loop is not None and self._loop.is_running():
                 raise WrongLoopError(plain_name(repr(self.store)))
             self._loop, self.queue, self.round_trips = loop, TurnQueue(loop), RoundTrips(self.store)
-        await self.store.init()
+        await self.patiently(self.store.init)
         if self._is_closed:
             raise StoreClosedError(plain_name(repr(self.store)))
         self._thread = get_ident()
+
+    async def patiently(self, call: Callable[[], Awaitable[T]]) -> T:
+        """Make a call that may be made twice, and try again while the store is unavailable."""
+        try:
+            return await call()
+        except StoreUnavailableError as error:
+            return await self.patience.again(call, error)
 
     def leave_to_parent(self) -> object:
         """Have no turns, and be in no event loop: in a forked process."""
@@ -173,7 +187,11 @@ class Turn:
         if not engine.queue.enter_at_once(self._id):
             await engine.queue.enter(self._id, self._timeout)
         try:
-            self._begin(await self._read())
+            try:
+                record = await self._read()
+            except StoreUnavailableError as unavailable:
+                record = await engine.patience.again(self._read, unavailable)
+            self._begin(record)
         except BaseException as error:
             self._leave(error)
             raise
@@ -187,9 +205,15 @@ class Turn:
             if self._keep_alive is not None:
                 await self._stop(self._keep_alive)
             if kind is None or (self._engine.save_on_error and issubclass(kind, Exception)):
-                saving = self._start_saving()
-                if saving is not None and not await saving:
-                    await self._save_again()
+                saving = self._what_to_save()
+                if saving is not None:
+                    # Not `_save`, which would cost each turn a coroutine more.
+                    try:
+                        is_saved = await saving()
+                    except StoreUnavailableError as unavailable:
+                        is_saved = await self._save_late(saving, unavailable)
+                    if not is_saved:
+                        await self._save_again()
         except BaseException as failure:
             self._leave(failure)
             raise
@@ -220,6 +244,23 @@ class Turn:
     def _read(self) -> Awaitable[Record | None]:
         return self._engine.round_trips.read(self._id, is_alone=self._engine.queue.is_alone)
 
+    async def _save(self, saving: Callable[[], Awaitable[bool]]) -> bool:
+        try:
+            return await saving()
+        except StoreUnavailableError as error:
+            return await self._save_late(saving, error)
+
+    async def _save_late(self, saving: Callable[[], Awaitable[bool]], error: StoreUnavailableError) -> bool:
+        """Save what could not be saved at once; a save whose answer was lost is known by its version (law SWAP-03).
+
+        Raises:
+            StoreUnavailableError: the store stays unavailable, or whether it has saved cannot be found out.
+        """
+        if await self._engine.patience.again(saving, error):
+            return True
+        reason = "the answer to a save was lost, and someone else has saved since: whether it was done is not known"
+        raise StoreUnavailableError(reason, session_id=self._id, retryable=False) from error
+
     async def _save_again(self) -> None:
         """Save to what someone else has saved meanwhile, everything or nothing.
 
@@ -231,8 +272,8 @@ class Turn:
         for attempt in range(1, attempts):
             await _pause(attempt)
             await self._catch_up()
-            saving = self._start_saving()
-            if saving is None or await saving:
+            saving = self._what_to_save()
+            if saving is None or await self._save(saving):
                 return
         raise ConflictError(self._id, attempts=attempts)
 
@@ -243,7 +284,7 @@ class Turn:
             ConflictError: they do not fit to it.
         """
         has_expired = self._has_expired()
-        self._record = await self._read()
+        self._record = await self._engine.patiently(self._read)
         self._is_lost = False
         if self._record is None and has_expired and not self._copy.is_destroyed:
             # As far as is known nobody else was there: the session expired while its handler ran, and is saved as the
@@ -257,19 +298,19 @@ class Turn:
         # Who destroys a session destroys what the handler saw, and nothing else.
         return self._engine.on_conflict == "overwrite" or not self._copy.is_destroyed
 
-    def _start_saving(self) -> Awaitable[bool] | None:
-        """Begin to save to what the record was read from; None when there is nothing to save.
+    def _what_to_save(self) -> Callable[[], Awaitable[bool]] | None:
+        """Return the call that saves to what the record was read from; None when there is nothing to save.
 
-        The answer is False when someone else was faster.
+        Its answer is False when someone else was faster. It may be made again, as long as it has failed.
         """
         copy = self._copy
         state = copy.seal()
         if copy.is_destroyed:
             if state == self._engine.initial:
-                return self._destroy()
+                return None if self._finds_nothing() else self._destroy
         elif state == copy.base:
             return self._keep_unchanged()
-        return self._store_record(self._pack(state))
+        return partial(self._store_record, self._pack(state))
 
     def _pack(self, state: bytes) -> Record:
         engine = self._engine
@@ -291,25 +332,26 @@ class Turn:
         await self._engine.store.write(self._id, record)
         return True
 
-    def _destroy(self) -> Awaitable[bool] | None:
-        """Begin to destroy what the record was read from; None when there was nothing."""
-        engine = self._engine
-        if not engine.can_swap or engine.on_conflict == "overwrite":
-            return self._destroy_whatever_is_there()
-        if self._record is None:
-            return None
-        return engine.store.remove(self._id, self._record.version)
-
-    async def _destroy_whatever_is_there(self) -> bool:
+    async def _destroy(self) -> bool:
+        """Destroy what the record was read from, or whatever is there."""
+        if self._record is not None and self._compares():
+            return await self._engine.store.remove(self._id, self._record.version)
         await self._engine.store.destroy(self._id)
         return True
+
+    def _finds_nothing(self) -> bool:
+        """Tell whether there was nothing to destroy, and what somebody may have saved since is not to be destroyed."""
+        return self._record is None and self._compares()
+
+    def _compares(self) -> bool:
+        return self._engine.can_swap and self._engine.on_conflict != "overwrite"
 
     def _has_expired(self) -> bool:
         record = self._record
         return record is not None and not self._is_lost and record.is_expired(self._engine.store.clock.now())
 
-    def _keep_unchanged(self) -> Awaitable[bool] | None:
-        """Begin to renew the expiry of a session that the turn did not change, when that is worth a round trip."""
+    def _keep_unchanged(self) -> Callable[[], Awaitable[bool]] | None:
+        """Return the call that renews the expiry of a session that did not change, when that is worth a round trip."""
         store, record = self._engine.store, self._record
         if record is None:
             return None
@@ -317,7 +359,7 @@ class Turn:
         expires_at = store.expiry(now)
         if not _is_worth_renewing(record, expires_at, now):
             return None
-        return self._renew(record, expires_at)
+        return partial(self._renew, record, expires_at)
 
     async def _renew(self, record: Record, expires_at: int | None) -> bool:
         """Renew the expiry; if the session is gone by now, or someone else has saved it, there is nothing to renew."""

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from palaver.contract.clock import Clock
     from palaver.contract.record import Absent, Record
 
-__all__ = ("SessionFiles", "explain")
+__all__ = ("SessionFiles", "explain", "is_lasting")
 
 _SHARDS_AT_ONCE: Final = 12
 """Each takes up to nine open files, of which some systems allow a process 256 in all."""
@@ -38,6 +38,9 @@ _SHARDS_AT_ONCE: Final = 12
 _BATCH_PATIENCE: Final = 0.25
 """For how many seconds a batch waits for a lock, and no more until somebody has had it: who has to wait longer waits
 alone."""
+
+_LASTING: Final = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP, errno.ENAMETOOLONG)
+"""What does not pass by itself."""
 
 _NO_FILE: Final = (errno.EISDIR, errno.ELOOP, errno.ENXIO)
 """What the system says where something that is no file is in the place of one."""
@@ -365,8 +368,13 @@ def _refusal(error: OSError, session_id: str, path: str) -> PalaverError | None:
         reason = f"there is no file that can be read ({error.strerror})"
         return CorruptSessionError(reason, session_id=session_id, location=path)
     if error.errno in _OF_ONE_FILE and os.access(Path(path).parent, os.R_OK | os.X_OK):
-        return StoreUnavailableError(explain(error), session_id=session_id)
+        return StoreUnavailableError(explain(error), session_id=session_id, retryable=not is_lasting(error))
     return None
+
+
+def is_lasting(error: OSError) -> bool:
+    """Tell whether an error does not pass by itself, so that nobody needs to try again."""
+    return error.errno in _LASTING
 
 
 def explain(error: OSError) -> str:

@@ -18,7 +18,7 @@ from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.lifecycle import Lifecycle
 from palaver.toolkit.options import check_seconds
 from palaver.toolkit.threads import Threads
-from palaver_file._files import SessionFiles, explain
+from palaver_file._files import SessionFiles, explain, is_lasting
 from palaver_file._names import address_of
 
 if TYPE_CHECKING:
@@ -214,7 +214,8 @@ class FileSessionStore(SessionStore):
             except OSError as error:
                 # The process may have few files left to open, and most of them are soon closed again.
                 if error.errno not in _TOO_MANY_FILES or time.monotonic() >= deadline:
-                    raise StoreUnavailableError(explain(error), store=repr(self)) from error
+                    retryable = not is_lasting(error)
+                    raise StoreUnavailableError(explain(error), store=repr(self), retryable=retryable) from error
             opened.files.open_fewer_files()
             time.sleep(_PAUSE_SECONDS)
 

@@ -14,7 +14,7 @@ from pymongo.errors import BulkWriteError, PyMongoError
 from palaver.contract.record import ABSENT
 from palaver.errors import CorruptSessionError, StoreUnavailableError
 from palaver_mongo._documents import DUE_AT, EXPIRE_DATE, FIELDS, session_id_of
-from palaver_mongo._errors import LOCKED, explain_code
+from palaver_mongo._errors import LOCKED, explain_code, is_lasting
 from palaver_mongo._swap import DAMAGED, REFUSED, has_version, swap_filter, swap_statement
 
 if TYPE_CHECKING:
@@ -246,7 +246,8 @@ class SessionsCollection:
             raise self._unavailable(code)
 
     def _unavailable(self, code: int) -> StoreUnavailableError:
-        return StoreUnavailableError(explain_code(code), store=self._documents.location)
+        retryable = not is_lasting(code)
+        return StoreUnavailableError(explain_code(code), store=self._documents.location, retryable=retryable)
 
 
 async def _one_answer(cursor: AsyncCursor[Document]) -> list[Document]:

@@ -18,7 +18,7 @@ from palaver.errors import CorruptSessionError, PalaverError, StoreUnavailableEr
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Mapping, Sequence
 
-__all__ = ("LOCKED", "explain_code", "mapped_errors")
+__all__ = ("LOCKED", "explain_code", "is_lasting", "mapped_errors")
 
 T = TypeVar("T")
 
@@ -46,6 +46,9 @@ _EXPLANATIONS: Final = {
     14031: "the disk of the server is full",
 }
 
+_LASTING: Final = {13, 18, 26, 121, 8000, 11000}
+"""What does not pass by itself."""
+
 
 async def mapped_errors(work: Awaitable[T], location: str, session_id: str | None = None) -> T:
     """Await `work`, which may be about one session, and raise what goes wrong as Palaver's errors.
@@ -56,11 +59,13 @@ async def mapped_errors(work: Awaitable[T], location: str, session_id: str | Non
     try:
         return await work
     except NotPrimaryError as error:
-        hidden: PalaverError = StoreUnavailableError(_explain(error), store=location)
+        hidden: PalaverError = StoreUnavailableError(explain_code(_code(error)), store=location)
     except OperationFailure as error:
         # A server that tells that the time is up is there: it is this session alone that has to wait.
         alone = session_id if error.code == _TIME_IS_UP else None
-        hidden = StoreUnavailableError(_explain(error), store=location, session_id=alone)
+        code = _code(error)
+        retryable = not is_lasting(code)
+        hidden = StoreUnavailableError(explain_code(code), store=location, session_id=alone, retryable=retryable)
     except InvalidBSON:
         hidden = CorruptSessionError("a document is not valid BSON", location=location)
     except ServerSelectionTimeoutError as error:
@@ -79,8 +84,13 @@ def explain_code(code: int | None) -> str:
     return f"{explanation} (error {code})"
 
 
-def _explain(error: OperationFailure | NotPrimaryError) -> str:
+def is_lasting(code: int | None) -> bool:
+    """Tell whether what an error number means does not pass by itself, so that nobody needs to try again."""
+    return code in _LASTING
+
+
+def _code(error: OperationFailure | NotPrimaryError) -> int | None:
     details: Mapping[str, Any] = dict(error.details or {})
     # A batch has no number of its own, but one for each write concern that was not met.
     concerns: Sequence[Mapping[str, Any]] = details.get("writeConcernErrors") or [details]
-    return explain_code(concerns[0].get("code"))
+    return concerns[0].get("code")

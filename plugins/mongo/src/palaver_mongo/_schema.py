@@ -51,7 +51,7 @@ async def check_server(collection: AsyncCollection[Document], location: str) -> 
     """
     hello = await collection.database.command("hello")
     if hello["maxWireVersion"] < _MIN_WIRE_VERSION:
-        raise StoreUnavailableError("the server is older than MongoDB 5.0", store=location)
+        raise StoreUnavailableError("the server is older than MongoDB 5.0", store=location, retryable=False)
 
 
 async def prepare(collection: AsyncCollection[Document], location: str) -> None:
@@ -87,7 +87,7 @@ async def _check_rights(collection: AsyncCollection[Document], location: str) ->
                 raise
             reason = f"the user may not {rights} in {collection.name!r}; the role readWrite on the database allows it"
             # Not from the error: it quotes the command.
-            raise StoreUnavailableError(reason, store=location) from None
+            raise StoreUnavailableError(reason, store=location, retryable=False) from None
 
 
 async def _create(collection: AsyncCollection[Document]) -> None:
@@ -100,7 +100,8 @@ async def _create(collection: AsyncCollection[Document]) -> None:
 async def _check_options(collection: AsyncCollection[Document], location: str) -> None:
     fault = _fault(await collection.options())
     if fault is not None:
-        raise StoreUnavailableError(f"{collection.name!r} {fault}; choose another collection_name", store=location)
+        reason = f"{collection.name!r} {fault}; choose another collection_name"
+        raise StoreUnavailableError(reason, store=location, retryable=False)
 
 
 def _fault(options: Mapping[str, Any]) -> str | None:

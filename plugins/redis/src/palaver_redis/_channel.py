@@ -11,7 +11,7 @@ from palaver.errors import StoreUnavailableError
 from palaver.toolkit.cancellation import run_to_end
 from palaver.toolkit.places import Places
 from palaver_redis._connections import Command
-from palaver_redis._errors import explain, is_cut, mapped_errors
+from palaver_redis._errors import explain, is_cut, is_lasting, mapped_errors
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator, Sequence
@@ -92,7 +92,8 @@ class Channel:
             StoreUnavailableError: it is.
         """
         if isinstance(answer, ResponseError):
-            raise StoreUnavailableError(explain(answer), store=self.shown) from answer
+            retryable = not is_lasting(answer)
+            raise StoreUnavailableError(explain(answer), store=self.shown, retryable=retryable) from answer
         return answer
 
     async def close(self) -> None:

@@ -12,7 +12,7 @@ from palaver.errors import StoreUnavailableError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ("explain", "is_cut", "mapped_errors")
+__all__ = ("explain", "is_cut", "is_lasting", "mapped_errors")
 
 _REASONS: Final[tuple[tuple[type[Exception], str], ...]] = (
     (redis_errors.AuthenticationError, "it refuses the user or the password"),
@@ -51,6 +51,17 @@ _NOT_CUT: Final = (
 )
 """Errors of a connection that another one would have, too, or that have taken their time already."""
 
+_LASTING: Final = (redis_errors.AuthenticationError, redis_errors.AuthorizationError, redis_errors.NoPermissionError)
+_LASTING_MARKS: Final = (
+    *("ACL failure in script", "can't run this command", "same slot", "unknown command", "DB index is out of range"),
+    "certificate verify failed",
+)
+
+
+def is_lasting(error: Exception) -> bool:
+    """Tell whether an error does not pass by itself, as a wrong password, so that nobody needs to try again."""
+    return isinstance(error, _LASTING) or any(mark in str(error) for mark in _LASTING_MARKS)
+
 
 def is_cut(error: Exception) -> bool:
     """Tell whether a connection has ended, so that another one may work."""
@@ -68,7 +79,8 @@ def mapped_errors(shown: str, *, is_first: bool = False) -> Iterator[None]:
     try:
         yield
     except (redis_errors.RedisError, redis_errors.RedisClusterException, OSError) as error:
-        raise StoreUnavailableError(explain(error, is_first=is_first), store=shown) from error
+        reason, retryable = explain(error, is_first=is_first), not is_lasting(error)
+        raise StoreUnavailableError(reason, store=shown, retryable=retryable) from error
 
 
 def explain(error: Exception, *, is_first: bool = False) -> str:

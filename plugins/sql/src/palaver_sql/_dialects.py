@@ -109,6 +109,10 @@ class Dialect(Protocol):
         """Say what is wrong and what to do, without any credential or payload."""
         ...
 
+    def is_lasting(self, error: BaseException | None) -> bool:
+        """Tell whether an error does not pass by itself, as a wrong password, so that nobody needs to try again."""
+        ...
+
 
 def choose_dialect(
     database: str | URL | AsyncEngine, timeouts: Mapping[str, float], schema: str | None = None

@@ -25,19 +25,24 @@ async def mapped_errors(work: Awaitable[T], dialect: Dialect) -> T:
     except (PalaverError, MemoryError, RecursionError):
         raise
     except DBAPIError as error:
-        failure = StoreUnavailableError(dialect.explain(error.orig), store=dialect.location)
+        failure = _failure(dialect, error.orig)
         if not dialect.quotes_data:
             raise failure from error
     except dialect.errors as error:
-        failure = StoreUnavailableError(dialect.explain(error), store=dialect.location)
+        failure = _failure(dialect, error)
     except OSError as error:
-        raise StoreUnavailableError(dialect.explain(error), store=dialect.location) from error
+        raise _failure(dialect, error) from error
     except SQLAlchemyError as error:
         raise StoreUnavailableError(f"{type(error).__name__} of SQLAlchemy", store=dialect.location) from error
     except Exception as error:  # noqa: BLE001  # what a client library raises is on no list
         failure = StoreUnavailableError(_explain_other(error), store=dialect.location)
     # Outside of `except`, so that an error that may quote what is stored is not attached to it.
     raise failure
+
+
+def _failure(dialect: Dialect, error: BaseException | None) -> StoreUnavailableError:
+    retryable = not dialect.is_lasting(error)
+    return StoreUnavailableError(dialect.explain(error), store=dialect.location, retryable=retryable)
 
 
 def _explain_other(error: Exception) -> str:

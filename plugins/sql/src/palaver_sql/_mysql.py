@@ -103,6 +103,8 @@ _REASONS: Final = {
     3159: "the server wants TLS; name its certificate authority with ssl_ca in the URL",
 }
 
+_LASTING: Final = {1044, 1045, 1046, 1049, 1054, 1142, 1146, 1153, 1227, 1665, 1698, 3159}
+
 
 class MySQL(ServerDialect):
     """A database on a MySQL or MariaDB server.
@@ -153,10 +155,13 @@ class MySQL(ServerDialect):
             raise StoreUnavailableError(
                 f"its connections use the character set {charset}; create the engine with charset=utf8mb4",
                 store=self.location,
+                retryable=False,
             )
         if packet < _PACKET:
             raise StoreUnavailableError(
-                f"its max_allowed_packet is {packet}; set it to at least {_PACKET}", store=self.location
+                f"its max_allowed_packet is {packet}; set it to at least {_PACKET}",
+                store=self.location,
+                retryable=False,
             )
 
     @contextmanager
@@ -190,6 +195,9 @@ class MySQL(ServerDialect):
         number = _number(error)
         return f"{_REASONS.get(number, 'the server refused it')} (error {number})"
 
+    def is_lasting(self, error: BaseException | None) -> bool:
+        return _number(error) in _LASTING
+
     def _kinds(self) -> dict[str, Callable[[str], Any]]:
         there = inspect.signature(self._client.connect).parameters
         return {name: kind for name, kind in _ARGUMENTS.items() if name in there} | _TLS
@@ -200,6 +208,7 @@ def _wrong_mode(mode: str, location: str) -> StoreUnavailableError:
         f"its sql_mode has {mode}, with which values would be stored wrong; remove it on the server, or for the engine:"
         " connect_args={'init_command': \"SET SESSION sql_mode = 'STRICT_TRANS_TABLES'\"}",
         store=location,
+        retryable=False,
     )
 
 

@@ -88,6 +88,10 @@ _REASONS: Final = {
     "57P03": "the server is starting up or shutting down",
 }
 
+_LASTING: Final = ("28000", "28P01", "3D000", "3F000", "42501", "42P01", "42703")
+# What libpq says of a connection comes without an SQLSTATE, in the server's language.
+_LASTING_WORDS: Final = ("password authentication failed", "no pg_hba.conf entry", "does not exist")
+
 # Errors of these classes are about data, and quote it.
 _ABOUT_DATA: Final = ("22", "23")
 
@@ -141,7 +145,9 @@ class PostgreSQL(ServerDialect):
         encoding = connection.exec_driver_sql("SHOW server_encoding").scalar()
         if encoding != "UTF8":
             raise StoreUnavailableError(
-                f"its encoding is {encoding}; create the database with ENCODING 'UTF8'", store=self.location
+                f"its encoding is {encoding}; create the database with ENCODING 'UTF8'",
+                store=self.location,
+                retryable=False,
             )
 
     @contextmanager
@@ -166,6 +172,11 @@ class PostgreSQL(ServerDialect):
         if reason is None and not state.startswith(_ABOUT_DATA):
             reason = _message(error)
         return f"{reason or 'the server refused the data'} (SQLSTATE {state})"
+
+    def is_lasting(self, error: BaseException | None) -> bool:
+        if _state(error) or error is None:
+            return _state(error) in _LASTING
+        return any(words in str(error) for words in _LASTING_WORDS)
 
     def _take_options(self) -> None:
         """Check the options in the URL, and give those of libpq that SQLAlchemy does not know to asyncpg."""
@@ -224,6 +235,7 @@ class _Psycopg(_PostgreSQLClient):
                 "its standard_conforming_strings is off, with which psycopg would store payloads wrong; set it to on"
                 " for this database or user, or use asyncpg",
                 store=self._location,
+                retryable=False,
             )
 
     def pid(self, connection: Any) -> int:

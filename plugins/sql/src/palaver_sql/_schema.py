@@ -159,6 +159,7 @@ def has_tables(connection: Connection, table: Table, location: str) -> bool:
             f"its table {table.name!r} has version {version}, but this palaver-sql knows version {SCHEMA_VERSION} only;"
             " install a newer palaver-sql",
             store=location,
+            retryable=False,
         )
     if not inspect(connection).has_table(table.name, schema=table.schema):
         return False  # somebody has dropped it
@@ -191,7 +192,9 @@ def _begin_with(connection: Connection, table: Table, location: str) -> None:
     """Claim the name with version 0: what is interrupted then, where tables know no rollback, goes on from there."""
     if inspect(connection).has_table(table.name, schema=table.schema):
         raise StoreUnavailableError(
-            f"its table {table.name!r} is not Palaver's; choose another name with the option table", store=location
+            f"its table {table.name!r} is not Palaver's; choose another name with the option table",
+            store=location,
+            retryable=False,
         )
     connection.execute(_versions_table(table).insert().values(table_name=table.name, version=0))
 

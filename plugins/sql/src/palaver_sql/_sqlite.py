@@ -89,6 +89,16 @@ _REASONS: Final = {
     sqlite3.SQLITE_NOTADB: "the file is not an SQLite database; move it away, or use another path",
 }
 
+_LASTING: Final = {
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_CORRUPT,
+    sqlite3.SQLITE_NOTADB,
+    sqlite3.SQLITE_ERROR,
+}
+
 
 class SQLite:
     """A database in a file.
@@ -194,6 +204,9 @@ class SQLite:
     def explain(self, error: BaseException | None) -> str:
         return _REASONS.get(_code(error)) or str(error)
 
+    def is_lasting(self, error: BaseException | None) -> bool:
+        return _code(error) in _LASTING
+
 
 # Both as text: for each row of a batch, SQLAlchemy would take as long to put the parameters of a statement in order as
 # SQLite takes to find the row. As JSON, the ids are one parameter, and the statement is the same for any number.
@@ -260,7 +273,10 @@ class _Statements(Statements):
         """
         if len(wanted) == 1:
             raise StoreUnavailableError(
-                self._dialect.explain(error.orig), store=self._location, session_id=wanted[0]
+                self._dialect.explain(error.orig),
+                store=self._location,
+                session_id=wanted[0],
+                retryable=not self._dialect.is_lasting(error.orig),
             ) from error
         found: dict[str, Record] = {}
         for session_id in wanted:
