@@ -189,3 +189,25 @@ async def test_a_store_is_of_no_use_before_init_and_after_close(
         pass
     with pytest.raises(StoreClosedError, match="is closed"):
         await use(store)
+
+
+async def test_turns_of_several_sessions(store_url: str) -> None:
+    """Twenty tasks, two engines, two of three sessions at a time in any order: no deadlock, and all are counted."""
+    pairs = ["xy", "yx", "zx", "xz", "yz"] * 4
+
+    async def visit(sessions: Sessions, pair: str) -> None:
+        async with sessions.turn(*pair) as opened:
+            for session in opened:
+                session.set_state(lambda state: {"n": state["n"] + 1})
+
+    options: dict[str, Any] = {"initial_state": {"n": 0}}
+    async with asyncio.timeout(60), Sessions(open_store(store_url), **options) as first:
+        if "memory" in store_url:
+            await asyncio.gather(*(visit(first, pair) for pair in pairs))
+        else:
+            async with Sessions(open_store(store_url), **options) as second:
+                engines = [first, second] * 10
+                await asyncio.gather(*(visit(each, pair) for each, pair in zip(engines, pairs, strict=True)))
+        found = [await first.peek(session_id) for session_id in "xyz"]
+
+    assert [snapshot.state["n"] for snapshot in found if snapshot is not None] == [16, 12, 12]

@@ -161,7 +161,7 @@ class TurnDeadlockError(PalaverError):
         waits = ", ".join(f"task {task!r} waits for {session_id!r}" for task, session_id in self.circle)
         return (
             f"the turn of session {self.session_id!r} would never begin: {waits}; "
-            "open the turns of several sessions in one order everywhere"
+            "open them together, as in sessions.turn('a', 'b'), or in one order everywhere"
         )
 
 

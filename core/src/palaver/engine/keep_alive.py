@@ -48,10 +48,14 @@ class KeepAlive:
 
     async def stop(self) -> None:
         """Stop; when this returns, nothing is under way to the store any more."""
-        self._is_stopped = True
-        self._timer.cancel()
+        self.stop_soon()
         if self._task is not None:
             await run_to_end(asyncio.wait([self._task]))
+
+    def stop_soon(self) -> None:
+        """Stop; what is under way to the store may still end."""
+        self._is_stopped = True
+        self._timer.cancel()
 
     def _set_timer(self) -> asyncio.TimerHandle:
         remaining = self.expires_at - self._store.clock.now()

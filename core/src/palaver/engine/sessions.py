@@ -5,14 +5,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, Self, get_args
+from typing import TYPE_CHECKING, Any, Final, Self, get_args, overload
 
 from palaver.contract.session_ids import check_session_id
 from palaver.contract.store import SessionStore
 from palaver.discovery.drivers import open_store
+from palaver.engine.joint_turn import JointTurn
 from palaver.engine.snapshot import Snapshot
 from palaver.engine.turn import Engine, OnConflict, Turn
-from palaver.errors import InvalidOptionError
+from palaver.errors import InvalidOptionError, InvalidSessionIdError
 from palaver.state.codec import encode_state
 
 if TYPE_CHECKING:
@@ -94,20 +95,33 @@ class Sessions:
         """
         self._engine.initial = encode_state(dict(state) if isinstance(state, Mapping) else state)
 
-    def turn(self, session_id: str, *, timeout: float | None = None) -> AbstractAsyncContextManager[Session]:
-        """Load a session, hand it out, and save what was changed.
+    @overload
+    def turn(self, session_id: str, /, *, timeout: float | None = None) -> AbstractAsyncContextManager[Session]: ...
+
+    @overload
+    def turn(
+        self, session_id: str, another: str, /, *others: str, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[tuple[Session, ...]]: ...
+
+    def turn(
+        self, *session_ids: str, timeout: float | None = None
+    ) -> AbstractAsyncContextManager[Session] | AbstractAsyncContextManager[tuple[Session, ...]]:
+        """Load a session, or several, hand out what was loaded, and save what was changed.
 
         Turns of one session run one after another, in order of arrival. When the block raises, nothing is saved.
+        Several sessions are read in one batch, and each is saved by itself: when one of them cannot be saved, the
+        others may have been.
 
         Args:
-            session_id: any text of 1 to 512 UTF-8 bytes without U+0000 or lone surrogates; bots use `platform:key`.
-            timeout: for how many seconds to wait until other turns of the session have ended; None is for ever.
+            session_ids: any text of 1 to 512 UTF-8 bytes without U+0000 or lone surrogates; bots use `platform:key`.
+            timeout: for how many seconds to wait until other turns of the sessions have ended; None is for ever.
 
         Returns:
-            A context manager that gives the `Session`. Entering and leaving it raise what the store raises, and:
+            A context manager that gives the `Session`; of several ids a tuple, in their order. Entering and leaving it
+            raise what the store raises, and:
 
         Raises:
-            InvalidSessionIdError: there cannot be such an id.
+            InvalidSessionIdError: there cannot be such an id, there is none, or one is given twice.
             InvalidOptionError: `timeout` is not a number of seconds.
             NestedTurnError: on entering, when the task is already in a turn of that session.
             TurnDeadlockError: on entering, when the turn that runs waits for one that this task is in.
@@ -117,8 +131,14 @@ class Sessions:
             ConflictError: on leaving, when someone else changed what the turn changed, or saved or destroyed what it
                 destroyed; nothing was saved.
         """
-        check_session_id(session_id, max_bytes=self._engine.max_id_bytes)
-        return Turn(self._engine, session_id, None if timeout is None else _checked_seconds(timeout, option="timeout"))
+        engine = self._engine
+        for session_id in session_ids:
+            check_session_id(session_id, max_bytes=engine.max_id_bytes)
+        timeout = None if timeout is None else _checked_seconds(timeout, option="timeout")
+        if len(session_ids) == 1:
+            return Turn(engine, session_ids[0], timeout)
+        _check_several(session_ids)
+        return JointTurn(engine, session_ids, timeout)
 
     async def peek(self, session_id: str) -> Snapshot | None:
         """Look at a session without a turn: waits for no turn, changes nothing, and does not renew its life.
@@ -166,6 +186,14 @@ class Sessions:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+
+def _check_several(session_ids: tuple[str, ...]) -> None:
+    if not session_ids:
+        raise InvalidSessionIdError("there is none; say whose turn it is")
+    twice = next((each for number, each in enumerate(session_ids) if each in session_ids[:number]), None)
+    if twice is not None:
+        raise InvalidSessionIdError(f"{twice!r} is given twice, and a session has one turn at a time")
 
 
 def _as_store(store: SessionStore | str) -> SessionStore:

@@ -13,7 +13,7 @@ import random
 from dataclasses import replace
 from functools import partial
 from threading import get_ident
-from typing import TYPE_CHECKING, Final, Literal, NoReturn, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Literal, NoReturn, TypeAlias, TypeVar
 
 from msgspec import Raw
 
@@ -37,7 +37,7 @@ from palaver.toolkit.forks import watch_forks
 from palaver.toolkit.lifecycle import plain_name
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Coroutine
     from types import TracebackType
 
     from palaver.contract.store import SessionStore
@@ -180,20 +180,33 @@ class Turn:
     def __exit__(self, *_: object) -> None:
         """Never called: Python looks for it before it calls `__enter__`, which says what is wrong."""
 
-    async def __aenter__(self) -> Session:
+    def __aenter__(self) -> Coroutine[Any, Any, Session]:
+        engine = self._engine
+        if engine.is_here and engine.queue.enter_at_once(self._id):
+            return self.load()
+        return self._enter_and_load()
+
+    async def _enter_and_load(self) -> Session:
+        await self.enter(self._timeout)
+        return await self.load()
+
+    async def enter(self, timeout: float | None) -> None:  # noqa: ASYNC109  # it has its error
+        """Wait until the turn may begin; `load` comes next."""
         engine = self._engine
         if not engine.is_here:
             await engine.settle()
-        if not engine.queue.enter_at_once(self._id):
-            await engine.queue.enter(self._id, self._timeout)
+        await engine.queue.enter(self._id, timeout)
+
+    async def load(self) -> Session:
+        """Load the session of a turn that was entered; if that fails, the turn is over."""
         try:
             try:
                 record = await self._read()
             except StoreUnavailableError as unavailable:
-                record = await engine.patience.again(self._read, unavailable)
+                record = await self._engine.patience.again(self._read, unavailable)
             self._begin(record)
         except BaseException as error:
-            self._leave(error)
+            self.leave(error)
             raise
         return Session(self._copy)
 
@@ -215,11 +228,19 @@ class Turn:
                     if not is_saved:
                         await self._save_again()
         except BaseException as failure:
-            self._leave(failure)
+            self.leave(failure)
             raise
         self._engine.queue.leave(self._id)
 
-    def _leave(self, error: BaseException) -> None:
+    def abandon(self, error: BaseException) -> None:
+        """End a turn whose session was loaded, because something else has failed, and save nothing."""
+        self._copy.end()
+        if self._keep_alive is not None:
+            self._keep_alive.stop_soon()
+        self.leave(error)
+
+    def leave(self, error: BaseException) -> None:
+        """End a turn that has failed, and save nothing."""
         queue = self._engine.queue
         if isinstance(error, StoreUnavailableError):
             # Those who have waited for this turn would now wait for the same dead store, one after another.
