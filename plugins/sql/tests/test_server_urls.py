@@ -15,6 +15,7 @@ from palaver import open_store
 from palaver.contract.record import ABSENT, Record, new_version
 from palaver.errors import InvalidOptionError, StoreUnavailableError
 from palaver_sql import SQLSessionStore
+from palaver_test_servers import free_port
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable
@@ -288,3 +289,41 @@ async def test_certificate_that_cannot_be_read(url: str) -> None:
         option = {"sslmode": "verify-full", "sslrootcert": "/nowhere/ca.pem"}
     with pytest.raises(StoreUnavailableError):
         await SQLSessionStore(make_url(url).update_query_dict(option)).init()
+
+
+@pytest.fixture
+def hosted(url: str) -> str:
+    """The URL of PostgreSQL, as hosting pages give it."""
+    if not url.startswith("postgresql"):
+        pytest.skip("a URL of PostgreSQL")
+    return url.replace("postgresql", "postgres", 1) + ("&" if "?" in url else "?")
+
+
+async def test_a_url_from_a_hosting_page(hosted: str, query: Query) -> None:
+    """`postgres://` is `postgresql://`, and what libpq calls `application_name` and `options` means the same."""
+    await query("CREATE SCHEMA other")
+    options = "application_name=my%20bot&options=-csearch_path%3Dother&table=hosted"
+    try:
+        async with open_store(f"{hosted}{options}") as store:
+            await store.write("a", Record(b"{}", new_version(), None))
+            names = await query("SELECT application_name FROM pg_stat_activity WHERE application_name <> ''")
+            places = await query("SELECT schemaname FROM pg_tables WHERE tablename = 'hosted'")
+    finally:
+        await query("DROP SCHEMA other CASCADE")
+
+    assert "my bot" in [name for (name,) in names]
+    assert [place for (place,) in places] == ["other"]
+
+
+def test_several_hosts_in_the_place_of_one() -> None:
+    """The error says how they are written."""
+    with pytest.raises(InvalidOptionError, match=r"several hosts are written .*host=one,two&port=5432,5432"):
+        open_store("postgresql://bot:secret@one:5432,two:5432/bots")
+
+
+async def test_several_hosts(hosted: str) -> None:
+    """The first that answers is used."""
+    url = make_url(hosted.rstrip("?&"))
+    one, two = f"{url.host}:{url.port}", f"host={url.host},{url.host}&port={free_port()},{url.port}"
+    async with open_store(f"{hosted.replace(one, '')}{two}") as store:
+        assert await store.read("a") is None

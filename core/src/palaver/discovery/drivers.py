@@ -30,6 +30,7 @@ _OFFICIAL: Final = {
     "file": "palaver-file",
     "sqlite": "palaver-sql",
     "postgresql": "palaver-sql",
+    "postgres": "palaver-sql",
     "mysql": "palaver-sql",
     "mariadb": "palaver-sql",
     "mongodb": "palaver-mongo",

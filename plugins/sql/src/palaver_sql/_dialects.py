@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from importlib import import_module
 from typing import TYPE_CHECKING, Any, Final, Protocol, TypeVar
+from urllib.parse import urlsplit
 
 from sqlalchemy import URL, Engine, make_url
 from sqlalchemy.exc import ArgumentError
@@ -28,6 +29,7 @@ T = TypeVar("T")
 _DIALECTS: Final = {
     "sqlite": ("palaver_sql._sqlite", "SQLite"),
     "postgresql": ("palaver_sql._postgresql", "PostgreSQL"),
+    "postgres": ("palaver_sql._postgresql", "PostgreSQL"),  # as many hosting pages write it
     "mysql": ("palaver_sql._mysql", "MySQL"),
     "mariadb": ("palaver_sql._mysql", "MySQL"),
 }
@@ -154,4 +156,10 @@ def _parse(url: str | URL) -> URL:
         return make_url(url)
     except (ArgumentError, ValueError):
         # Without its cause: SQLAlchemy 2.0 quotes the text, and a password may be in it.
-        raise InvalidOptionError("it is no database URL, as in sqlite:///bot.db", option="url") from None
+        raise InvalidOptionError(_what_is_wrong(str(url)), option="url") from None
+
+
+def _what_is_wrong(url: str) -> str:
+    if "," in urlsplit(url).netloc.rpartition("@")[2]:
+        return "several hosts are written as in postgresql://user:password@/database?host=one,two&port=5432,5432"
+    return "it is no database URL, as in sqlite:///bot.db"

@@ -188,10 +188,10 @@ class PostgreSQL(ServerDialect):
         there = inspect.signature(self._client.connect).parameters
         kinds = {name: kind for name, kind in _ASYNCPG_ARGUMENTS.items() if name in there} | _ASYNCPG_OPTIONS
         self._url, self._arguments = take_options(self._url, kinds)
-        tls = {name: value for name, value in self._url.query.items() if name.startswith("ssl") and name != "ssl"}
-        self._url = self._url.difference_update_query(tls)
-        if tls:
-            self._arguments["dsn"] = f"postgresql://?{urlencode(tls, doseq=True)}"
+        of_libpq = {name: value for name, value in self._url.query.items() if name in _OF_LIBPQ}
+        self._url = self._url.difference_update_query(of_libpq)
+        if of_libpq:
+            self._arguments["dsn"] = f"postgresql://?{urlencode(of_libpq, doseq=True)}"
 
 
 class _PostgreSQLClient:
@@ -273,11 +273,14 @@ _ASYNCPG_ARGUMENTS: Final[dict[str, Callable[[str], Any]]] = {
     "port": ports,
 }
 
-# Of SQLAlchemy, and those of libpq that asyncpg knows in an address only.
+# Those of libpq that asyncpg knows in an address only.
+_OF_LIBPQ: Final = (
+    *("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"),
+    *("ssl_min_protocol_version", "ssl_max_protocol_version", "application_name", "options"),
+)
 _ASYNCPG_OPTIONS: Final[dict[str, Callable[[str], Any]]] = {
     "prepared_statement_cache_size": count,
-    **dict.fromkeys(("sslmode", "sslrootcert", "sslcert", "sslkey", "sslpassword", "sslcrl"), str),
-    **dict.fromkeys(("ssl_min_protocol_version", "ssl_max_protocol_version"), str),
+    **dict.fromkeys(_OF_LIBPQ, str),
 }
 
 

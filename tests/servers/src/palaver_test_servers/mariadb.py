@@ -65,7 +65,9 @@ class MariaDBServer(Server):
 
     def prepare(self) -> None:
         (self.folder / "init.sql").write_text(_SQL, encoding="utf-8")
-        subprocess.run(self._installation(), check=True, capture_output=True)
+        done = subprocess.run(self._installation(), check=False, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"no data folder could be made: {done.stdout[-2000:]}{done.stderr[-2000:]}")
 
     def is_ready(self) -> bool:
         # The first thing that a server says, unasked, is its greeting.
