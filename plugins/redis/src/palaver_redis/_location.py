@@ -31,14 +31,13 @@ class Kind(Enum):
     SENTINEL = "sentinel"
 
 
+_PLAIN: Final = ("redis", "valkey")
+_WITH_TLS: Final = ("rediss", "valkeys")
 _KINDS: Final = {
-    "redis": Kind.SERVER,
-    "rediss": Kind.SERVER,
     "unix": Kind.SOCKET,
-    "redis+cluster": Kind.CLUSTER,
-    "rediss+cluster": Kind.CLUSTER,
-    "redis+sentinel": Kind.SENTINEL,
-    "rediss+sentinel": Kind.SENTINEL,
+    **dict.fromkeys((*_PLAIN, *_WITH_TLS), Kind.SERVER),
+    **{f"{name}+cluster": Kind.CLUSTER for name in (*_PLAIN, *_WITH_TLS)},
+    **{f"{name}+sentinel": Kind.SENTINEL for name in (*_PLAIN, *_WITH_TLS)},
 }
 
 
@@ -100,7 +99,7 @@ def parse_url(url: str) -> Location:
     scheme = url_scheme(url)
     if scheme not in _KINDS or "://" not in url:
         raise InvalidOptionError(f"a URL of Redis begins with {'://, '.join(_KINDS)}://", option="url")
-    kind, tls = _KINDS[scheme], scheme.startswith("rediss")
+    kind, tls = _KINDS[scheme], scheme.partition("+")[0] in _WITH_TLS
     address, query = split_query(url)
     options = _convert(query, _known_options(kind, tls=tls))
     # A password may have an @ in it: the last one is what ends it.

