@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,6 +14,11 @@ from sybil.parsers.markdown import PythonCodeBlockParser, SkipParser
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+if os.environ.get("PALAVER_UVLOOP"):
+    import uvloop
+
+    asyncio.set_event_loop_policy(uvloop.EventLoopPolicy())
 
 # The code in the pages for users is run, page by page, each in an empty folder.
 pytest_collect_file = Sybil(

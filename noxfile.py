@@ -22,7 +22,7 @@ CODE: Final = ["core", "conformance", "plugins", "tests", "conftest.py", "noxfil
 
 nox.needs_version = ">=2025.2"
 nox.options.default_venv_backend = "uv"
-nox.options.sessions = ["lint", "types", "tests", "wheels", "umbrella", "valkey", "authors"]
+nox.options.sessions = ["lint", "types", "tests", "wheels", "umbrella", "valkey", "uvloop", "authors"]
 # Whoever has one of the Pythons can run all that is needed to work; those that are missing are named.
 nox.options.error_on_missing_interpreters = False
 nox.options.download_python = "never"
@@ -41,7 +41,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 def types(session: nox.Session) -> None:
     """Check types, tests included."""
-    session.install(*_group("types"), *_group("test"), *_group("nox"), *_editable())
+    session.install(*_group("types"), *_group("test"), *_group("nox"), *_group("uvloop"), *_editable())
     session.run("mypy", *CODE)
 
 
@@ -98,6 +98,14 @@ def valkey(session: nox.Session) -> None:
     program = session.run("python", "-c", find, silent=True)
     environment = {**IN_SHORT, "PALAVER_REDIS_PROGRAM": str(program).strip()}
     session.run("pytest", *(session.posargs or [*PARALLEL, "-m", "server", "plugins/redis"]), env=environment)
+
+
+@nox.session
+def uvloop(session: nox.Session) -> None:
+    """Run the tests of the engine and of every store on uvloop."""
+    session.install(*_group("test"), *_group("servers"), *_group("uvloop"), *_editable())
+    arguments = session.posargs or [*PARALLEL, "-m", "not long", "core", "plugins"]
+    session.run("pytest", *arguments, env={**IN_SHORT, "PALAVER_UVLOOP": "1"})
 
 
 @nox.session(venv_backend="venv")

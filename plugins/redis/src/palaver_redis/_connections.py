@@ -12,7 +12,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 from hiredis import pack_command
-from redis.exceptions import MaxConnectionsError, RedisError, ResponseError
+from redis.exceptions import ConnectionError, MaxConnectionsError, RedisError, ResponseError  # noqa: A004
 
 from palaver.toolkit.transports import drop_transport
 
@@ -83,6 +83,9 @@ class Connections(Protocol):
         """Drop them without waiting: their event loop is closed."""
         ...
 
+
+_CLOSED_IN_UVLOOP: Final = "the handler is closed"
+"""What uvloop says, in a `RuntimeError`, to who writes to a connection that has ended."""
 
 _POOL_POLL_SECONDS: Final = 0.005
 
@@ -248,9 +251,11 @@ async def _exchange(
                 if patience is not None:
                     deadline.reschedule(asyncio.get_running_loop().time() + patience)
                 answers.append(await _answer(connection))
-    except BaseException:
+    except BaseException as error:
         # Answers that nobody has read would be taken for those of the next commands.
         await connection.disconnect(nowait=True)
+        if isinstance(error, RuntimeError) and _CLOSED_IN_UVLOOP in str(error):
+            raise ConnectionError("Connection lost") from error
         raise
     return answers
 
